@@ -1,0 +1,16 @@
+/** Read access to a set of named files: a directory on disk, an HTTP prefix, OPFS, memory. */
+export interface FileSource {
+  /** For messages: where the files are. */
+  readonly label: string;
+  /** Size in bytes, or undefined when there is no such file. */
+  size(name: string): Promise<number | undefined>;
+  /** Bytes [start, end) of a file; the whole file by default. The result is 8-byte aligned in its own buffer. */
+  read(name: string, start?: number, end?: number): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+/** Write access to a set of named files. `append` adds to the end; a file is complete after `close`. */
+export interface FileSink {
+  readonly label: string;
+  append(name: string, bytes: Uint8Array): Promise<void>;
+  close(name: string): Promise<void>;
+}
