@@ -1,0 +1,54 @@
+import type { z } from 'zod';
+
+/** What a client's optimiser adds to its gradient: g ← g + mu·(w − w₀) + drift, run by one GPU kernel for every algorithm. */
+export interface LocalRule {
+  readonly mu: number;
+  /** (length) or absent. */
+  readonly drift?: Float32Array;
+  /** Where the drift acts: on the gradient, or on the weights after the optimiser step (w ← w − lr·drift). */
+  readonly driftTarget?: 'gradient' | 'weights';
+}
+
+/** Named vectors and numbers that an algorithm carries between rounds; survives structuredClone and disk. */
+export interface AlgorithmState {
+  readonly vectors: Readonly<Record<string, Float32Array>>;
+  readonly numbers: Readonly<Record<string, number>>;
+}
+
+/** One client's contribution to a round. */
+export interface ClientUpdate {
+  readonly participantId: string;
+  /** w_k − w (length). */
+  readonly delta: Float32Array;
+  /** Training examples behind it; the weight p_k = examples / Σ examples. */
+  readonly examples: number;
+  /** Extra vectors that an algorithm sends along (SCAFFOLD's control variate delta). */
+  readonly extra?: Readonly<Record<string, Float32Array>>;
+}
+
+export interface ServerStep {
+  /** Next global vector (length). */
+  readonly weights: Float32Array;
+  readonly state: AlgorithmState;
+}
+
+/** A federated-learning algorithm: both halves, pure. `Hyper` is validated by its own schema. */
+export interface Algorithm<Hyper = unknown> {
+  readonly id: string;
+  readonly title: string;
+  /** One sentence for forms and docs. */
+  readonly summary: string;
+  readonly hyper: z.ZodType<Hyper>;
+  /** False for the baseline that never exchanges weights. */
+  readonly exchanges: boolean;
+  initialState(length: number): AlgorithmState;
+  /** The client half, as data. */
+  localRule(hyper: Hyper, clientState: AlgorithmState): LocalRule;
+  /** The server half. Updates come in any order; the result does not depend on it. Inputs are not mutated. */
+  serverStep(input: {
+    readonly weights: Float32Array;
+    readonly updates: readonly ClientUpdate[];
+    readonly hyper: Hyper;
+    readonly state: AlgorithmState;
+  }): ServerStep;
+}

@@ -1,0 +1,72 @@
+import type { LocalRule } from '../algorithms/algorithm.ts';
+import type { Ack } from '../protocol/events.ts';
+import type { Progress, RoundOffer, RunView, UploadOpen, UploadTicket, UploadVerdict, Welcome } from '../protocol/schema.ts';
+
+/** The socket as the participant logic sees it; the app adapts socket.io-client to it. Requests time out and are retried by the logic. */
+export interface ParticipantTransport {
+  request(event: 'round:accept' | 'round:decline', payload: object): Promise<Ack<null>>;
+  openUpload(payload: UploadOpen): Promise<Ack<UploadTicket>>;
+  sendChunk(payload: { uploadId: string; index: number; crc32: number }, chunk: Uint8Array): Promise<Ack<null>>;
+  commitUpload(payload: { uploadId: string }): Promise<Ack<UploadVerdict>>;
+  progress(payload: Progress): void;
+  /** Bytes of a content-addressed blob by its relative URL. */
+  download(url: string, onProgress?: (receivedBytes: number) => void): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+/** The GPU as the participant logic sees it; the app adapts @cotune/kernels to it. */
+export interface LocalTrainer {
+  /** Trains from `weights` on its own examples in the given order (indices, steps × batchSize of them). Returns the trained vector. */
+  train(job: {
+    readonly weights: Float32Array;
+    readonly order: readonly number[];
+    readonly steps: number;
+    readonly batchSize: number;
+    readonly learningRate: number;
+    readonly clipNorm: number;
+    readonly weightDecay: number;
+    readonly seed: number;
+    readonly rule: LocalRule;
+    readonly signal: AbortSignal;
+    onStep(record: { step: number; lossNats: number; gradNorm: number; tokensPerSecond: number; ms: number }): void;
+  }): Promise<Float32Array>;
+}
+
+/** Small durable storage for what must survive a reload: the resume token, a trained update not yet accepted, algorithm state. */
+export interface ParticipantStorage {
+  get(key: string): Promise<Uint8Array | undefined>;
+  set(key: string, value: Uint8Array): Promise<void>;
+  delete(key: string): Promise<void>;
+}
+
+/** What the participant is doing now, for the screen. */
+export type ParticipantActivity =
+  | { readonly kind: 'waiting'; readonly reason: string }
+  | { readonly kind: 'downloading'; readonly receivedBytes: number; readonly totalBytes: number }
+  | { readonly kind: 'training'; readonly round: number; readonly step: number; readonly steps: number; readonly lossNats: number | null }
+  | { readonly kind: 'uploading'; readonly round: number; readonly sentBytes: number; readonly totalBytes: number }
+  | { readonly kind: 'uploaded'; readonly round: number; readonly verdict: UploadVerdict }
+  | { readonly kind: 'finished' }
+  | { readonly kind: 'removed'; readonly reason: string }
+  | { readonly kind: 'failed'; readonly message: string };
+
+/** The client side of a run. Events from the socket go in; it trains, uploads and reports. */
+export interface Participant {
+  onWelcome(welcome: Welcome): void;
+  onOffer(offer: RoundOffer): void;
+  onRunState(run: RunView): void;
+  onRemoved(reason: string): void;
+  onDisconnect(): void;
+  /** Finishes the current step and leaves; `submit` uploads what was trained so far, otherwise it is discarded. */
+  stop(how: 'submit' | 'discard'): Promise<void>;
+}
+
+export interface ParticipantOptions {
+  readonly trainer: LocalTrainer;
+  readonly transport: ParticipantTransport;
+  readonly storage: ParticipantStorage;
+  /** Number of usable training examples. */
+  readonly examples: number;
+  readonly now: () => number;
+  onActivity(activity: ParticipantActivity): void;
+  onStep?(record: { round: number; step: number; lossNats: number; tokensPerSecond: number }): void;
+}

@@ -1,0 +1,4 @@
+export * from './codec.ts';
+export * from './events.ts';
+export * from './schema.ts';
+export * from './version.ts';
