@@ -9,35 +9,42 @@ const SOFTWARE_DRIVERS = [
   '/usr/lib/chromium/vk_swiftshader_icd.json',
 ];
 
-// Dawn crashes the process when its GPU object is collected while devices live, so it stays reachable for good.
-const kept = globalThis as typeof globalThis & { cotuneDawn?: GPU };
+// Dawn crashes the process when a GPU object is collected while its devices live, so they stay reachable for good.
+const kept = globalThis as typeof globalThis & { cotuneDawn?: GPU[] };
 
-/** The WebGPU entry point of this Node process (Dawn). Throws GpuError 'no-webgpu' when the binary cannot be loaded. */
-export async function nodeGpu(): Promise<GPU> {
-  if (kept.cotuneDawn) return kept.cotuneDawn;
+/** A new WebGPU entry point (Dawn). Throws GpuError 'no-webgpu' when the binary cannot be loaded. */
+async function createDawn(): Promise<GPU> {
   try {
     const { create, globals } = await import('webgpu');
     Object.assign(globalThis, globals);
-    kept.cotuneDawn = create([]);
-    return kept.cotuneDawn;
+    const gpu = create([]);
+    kept.cotuneDawn = [...(kept.cotuneDawn ?? []), gpu];
+    return gpu;
   } catch (error) {
     throw new GpuError('no-webgpu', `the Dawn binary of the package "webgpu" could not be loaded: ${String(error)}`);
   }
 }
 
 /**
- * Opens this machine's GPU from Node. With `allowSoftware` and no Vulkan driver chosen by the environment, a machine
- * without a hardware adapter falls back to llvmpipe, else SwiftShader (the Vulkan loader reads VK_ICD_FILENAMES).
+ * The WebGPU entry point of this Node process. With `allowSoftware`, a machine without any adapter is given a software
+ * Vulkan driver (llvmpipe, else SwiftShader) through VK_ICD_FILENAMES, which the Vulkan loader reads at Dawn's creation.
  */
+export async function nodeGpu(options: OpenGpuOptions = {}): Promise<GPU> {
+  const current = kept.cotuneDawn?.at(-1);
+  if (current) return current;
+  const gpu = await createDawn();
+  if (!options.allowSoftware || process.env.VK_ICD_FILENAMES) return gpu;
+  if (await gpu.requestAdapter({ powerPreference: 'high-performance' })) return gpu;
+  const driver = SOFTWARE_DRIVERS.find((path) => existsSync(path));
+  if (!driver) return gpu;
+  process.env.VK_ICD_FILENAMES = driver;
+  return createDawn();
+}
+
+/** Opens this machine's GPU from Node; software adapters only with `allowSoftware`. Throws GpuError with what to install. */
 export async function openNodeGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
-  const gpu = await nodeGpu();
-  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-  if (!adapter && options.allowSoftware && !process.env.VK_ICD_FILENAMES) {
-    const driver = SOFTWARE_DRIVERS.find((path) => existsSync(path));
-    if (driver) process.env.VK_ICD_FILENAMES = driver;
-  }
   try {
-    return await openGpu(gpu, options);
+    return await openGpu(await nodeGpu(options), options);
   } catch (error) {
     if (error instanceof GpuError && error.code === 'no-adapter') {
       throw new GpuError(
