@@ -1,0 +1,53 @@
+import type { BufferView } from '../gpu/buffers.ts';
+import { defineKernel } from '../gpu/kernel.ts';
+import { gridFor, type ProgramBuilder } from '../gpu/program.ts';
+import forwardWgsl from './swiglu.wgsl?raw';
+import backwardWgsl from './swiglu_backward.wgsl?raw';
+
+/*
+ * SwiGLU (Shazeer 2020), elementwise, with σ the logistic function:
+ *   y = gate · σ(gate) · up
+ *   dup = dy · gate · σ(gate)
+ *   dgate = dy · up · σ(gate) · (1 + gate · (1 − σ(gate)))
+ */
+export const swiglu = defineKernel({
+  name: 'swiglu',
+  wgsl: forwardWgsl,
+  params: { length: 'u32' },
+  buffers: { gate: 'read', up: 'read', y: 'write' },
+});
+
+export const swigluGradient = defineKernel({
+  name: 'swiglu_backward',
+  wgsl: backwardWgsl,
+  params: { length: 'u32' },
+  buffers: { gate: 'read', up: 'read', dy: 'read', dgate: 'write', dup: 'write' },
+});
+
+export interface SwigluForward {
+  readonly gate: BufferView;
+  readonly up: BufferView;
+  readonly y: BufferView;
+  /** Elements of each tensor. */
+  readonly length: number;
+}
+
+/** y = silu(gate) · up */
+export function swigluForward(b: ProgramBuilder, { gate, up, y, length }: SwigluForward): void {
+  b.dispatch(swiglu, { gate, up, y }, { length }, gridFor(length, 64));
+}
+
+export interface SwigluBackward {
+  readonly gate: BufferView;
+  readonly up: BufferView;
+  readonly dy: BufferView;
+  readonly dgate: BufferView;
+  readonly dup: BufferView;
+  /** Elements of each tensor. */
+  readonly length: number;
+}
+
+/** Overwrites dgate and dup with the gradients of `swigluForward`. */
+export function swigluBackward(b: ProgramBuilder, { gate, up, dy, dgate, dup, length }: SwigluBackward): void {
+  b.dispatch(swigluGradient, { gate, up, dy, dgate, dup }, { length }, gridFor(length, 64));
+}

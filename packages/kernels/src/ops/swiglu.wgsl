@@ -1,0 +1,17 @@
+struct Params { length: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> gate: array<f32>; // (length)
+@group(0) @binding(2) var<storage, read> up: array<f32>; // (length)
+@group(0) @binding(3) var<storage, read_write> y: array<f32>; // (length)
+
+@compute @workgroup_size(64)
+fn swiglu(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = (group.y * groups.x + group.x) * 64u + local;
+  if (i >= params.length) { return; }
+  let g = gate[i];
+  y[i] = g / (1.0 + exp(min(-g, 80.0))) * up[i]; // exp(80) is still finite
+}
