@@ -55,7 +55,7 @@ export function dispatchWithWeights<P extends Record<string, ScalarType>, I exte
   tensors: Readonly<Record<I | O, BufferView>>,
   params: Readonly<Record<keyof P, number>>,
   grid: Grid,
-  overrides: Overrides,
+  overrides: Overrides = {},
 ): void {
   if (matrix.dtype === 'int8') {
     b.dispatch<Record<string, ScalarType>, Record<string, 'read' | 'write'>>(

@@ -1,0 +1,205 @@
+// LoRA (Hu et al. 2021, arXiv 2106.09685, §4.1): y += scale · drop(x) Aᵀ Bᵀ with A (rank, inputs), B (outputs, rank).
+//   forward:  z = drop(x) Aᵀ ;  y += scale · z Bᵀ
+//   backward: dB += scale · dyᵀ z ;  dz = scale · dy B ;  dA += dzᵀ drop(x) ;  dx += drop′(dz A)
+// Three kernels do all six products: `down` (wide → rank), `up` (rank → wide) and `outer` (a sum over rows); strides tell
+// A from B inside the flat adapter.
+import type { BufferView } from '../gpu/buffers.ts';
+import { defineKernel } from '../gpu/kernel.ts';
+import type { ProgramBuilder } from '../gpu/program.ts';
+import dropoutPart from './dropout.wgsl?raw';
+import downSource from './lora_down.wgsl?raw';
+import outerSource from './lora_outer.wgsl?raw';
+import upSource from './lora_up.wgsl?raw';
+import { STEP } from './step_values.ts';
+
+const LANES = 8;
+const RANKS = 8;
+const ROWS = 8;
+const constants = `const LANES = ${LANES}u;\nconst RANKS = ${RANKS}u;\nconst ROWS = ${ROWS}u;\n`;
+
+const dropoutParams = { scale: 'f32', salt: 'u32', threshold: 'u32', inverse_keep: 'f32' } as const;
+const down = defineKernel({
+  name: 'lora_down',
+  wgsl: constants + downSource + dropoutPart,
+  params: {
+    rows: 'u32',
+    inputs: 'u32',
+    rank: 'u32',
+    offset: 'u32',
+    input_stride: 'u32',
+    rank_stride: 'u32',
+    ...dropoutParams,
+  },
+  buffers: { x: 'read', adapter: 'read', z: 'write', step: 'read' },
+});
+const up = defineKernel({
+  name: 'lora_up',
+  wgsl: constants + upSource + dropoutPart,
+  params: {
+    rows: 'u32',
+    outputs: 'u32',
+    rank: 'u32',
+    offset: 'u32',
+    output_stride: 'u32',
+    rank_stride: 'u32',
+    ...dropoutParams,
+  },
+  buffers: { z: 'read', adapter: 'read', y: 'write', step: 'read' },
+});
+const outer = defineKernel({
+  name: 'lora_outer',
+  wgsl: constants + outerSource + dropoutPart,
+  params: {
+    rows: 'u32',
+    columns: 'u32',
+    rank: 'u32',
+    offset: 'u32',
+    column_stride: 'u32',
+    rank_stride: 'u32',
+    ...dropoutParams,
+  },
+  buffers: { wide: 'read', narrow: 'read', grad: 'write', step: 'read' },
+});
+
+/** Dropout on the adapter's input. The mask is a function of (seed, salt, element), so backward recomputes it. */
+export interface Dropout {
+  /** Share of elements that become zero, in [0, 1). The others are multiplied by 1 / (1 − probability). */
+  readonly probability: number;
+  /** The STEP buffer; its dropoutSeed is read. */
+  readonly step: BufferView;
+  /** u32, different for every linear of the model. */
+  readonly salt: number;
+}
+
+interface LoraShape {
+  readonly rows: number;
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly rank: number;
+  /** alpha / rank */
+  readonly scale: number;
+  /** The flat adapter vector. */
+  readonly adapter: BufferView;
+  /** First element of A (rank, inputs) in the adapter. */
+  readonly aOffset: number;
+  /** First element of B (outputs, rank) in the adapter. */
+  readonly bOffset: number;
+  readonly dropout?: Dropout | undefined;
+}
+
+export interface LoraForward extends LoraShape {
+  /** (rows, inputs) */
+  readonly x: BufferView;
+  /** (rows, outputs), added to. */
+  readonly y: BufferView;
+  /** (rows, rank), overwritten; backward needs it. */
+  readonly z: BufferView;
+}
+
+/** Records z = drop(x) Aᵀ and y += scale · z Bᵀ. */
+export function loraForward(b: ProgramBuilder, op: LoraForward): void {
+  const { x, y, z, adapter, rows, inputs, outputs, rank, scale } = op;
+  const [a, bMatrix] = slices(op);
+  const { step, params, overrides } = dropoutOf(op.dropout, x);
+  const off = dropoutOf(undefined, z);
+  b.dispatch(
+    down,
+    { x, adapter, z, step },
+    { rows, inputs, rank, offset: a.offset, input_stride: a.wide, rank_stride: a.rank, scale: 1, ...params },
+    [Math.ceil(rows / LANES), Math.ceil(rank / RANKS), 1],
+    overrides,
+  );
+  b.dispatch(
+    up,
+    { z, adapter, y, step: off.step },
+    {
+      rows,
+      outputs,
+      rank,
+      offset: bMatrix.offset,
+      output_stride: bMatrix.wide,
+      rank_stride: bMatrix.rank,
+      scale,
+      ...off.params,
+    },
+    [Math.ceil(outputs / LANES), Math.ceil(rows / ROWS), 1],
+  );
+}
+
+export interface LoraBackward extends LoraShape {
+  /** (rows, inputs) */
+  readonly x: BufferView;
+  /** (rows, rank), as loraForward left it. */
+  readonly z: BufferView;
+  /** (rows, outputs) */
+  readonly dy: BufferView;
+  /** (rows, inputs), added to. */
+  readonly dx: BufferView;
+  /** (rows, rank), scratch, overwritten. */
+  readonly dz: BufferView;
+  /** Flat like `adapter`; the slices of A and B are added to. */
+  readonly dAdapter: BufferView;
+}
+
+/** Records dB += scale · dyᵀ z, dz = scale · dy B, dA += dzᵀ drop(x) and dx += drop′(dz A). */
+export function loraBackward(b: ProgramBuilder, op: LoraBackward): void {
+  const { x, z, dy, dx, dz, adapter, dAdapter, rows, inputs, outputs, rank, scale } = op;
+  const [a, bMatrix] = slices(op);
+  const { step, params, overrides } = dropoutOf(op.dropout, x);
+  const off = dropoutOf(undefined, z);
+  const rankGroups = Math.ceil(rank / RANKS);
+  const bStrides = { offset: bMatrix.offset, rank_stride: bMatrix.rank };
+  const aStrides = { offset: a.offset, rank_stride: a.rank };
+  b.dispatch(
+    outer,
+    { wide: dy, narrow: z, grad: dAdapter, step: off.step },
+    { rows, columns: outputs, rank, column_stride: bMatrix.wide, ...bStrides, scale, ...off.params },
+    [Math.ceil(outputs / LANES), rankGroups, 1],
+  );
+  b.dispatch(
+    down,
+    { x: dy, adapter, z: dz, step: off.step },
+    { rows, inputs: outputs, rank, input_stride: bMatrix.wide, ...bStrides, scale, ...off.params },
+    [Math.ceil(rows / LANES), rankGroups, 1],
+  );
+  b.dispatch(
+    outer,
+    { wide: x, narrow: dz, grad: dAdapter, step },
+    { rows, columns: inputs, rank, column_stride: a.wide, ...aStrides, scale: 1, ...params },
+    [Math.ceil(inputs / LANES), rankGroups, 1],
+    overrides,
+  );
+  b.dispatch(
+    up,
+    { z: dz, adapter, y: dx, step },
+    { rows, outputs: inputs, rank, output_stride: a.wide, ...aStrides, scale: 1, ...params },
+    [Math.ceil(inputs / LANES), Math.ceil(rows / ROWS), 1],
+    overrides,
+  );
+}
+
+/** Where A and B lie in the flat vector: the element distance of neighbours along the wide side and along the rank. */
+function slices({ aOffset, bOffset, inputs, rank }: LoraShape) {
+  return [
+    { offset: aOffset, wide: 1, rank: inputs },
+    { offset: bOffset, wide: rank, rank: 1 },
+  ] as const;
+}
+
+/** `unused` stands in for the STEP buffer where there is no dropout: every binding must hold something. */
+function dropoutOf(dropout: Dropout | undefined, unused: BufferView) {
+  if (!dropout || dropout.probability === 0) {
+    return { step: unused, params: { salt: 0, threshold: 0, inverse_keep: 1 }, overrides: {} };
+  }
+  const { probability, step, salt } = dropout;
+  return {
+    step,
+    params: { salt, threshold: dropoutThreshold(probability), inverse_keep: 1 / (1 - probability) },
+    overrides: { DROPOUT: 1, SEED_AT: STEP.dropoutSeed },
+  };
+}
+
+/** A hash below this means: dropped. */
+function dropoutThreshold(probability: number): number {
+  return Math.min(2 ** 32 - 1, Math.round(probability * 2 ** 32));
+}
