@@ -2,6 +2,8 @@ import { existsSync } from 'node:fs';
 import { type Gpu, type OpenGpuOptions, openGpu } from './device.ts';
 import { GpuError } from './error.ts';
 
+export { directorySink, directorySource } from './node-files.ts';
+
 const SOFTWARE_DRIVERS = [
   '/usr/share/vulkan/icd.d/lvp_icd.json',
   '/usr/share/vulkan/icd.d/lvp_icd.x86_64.json',
