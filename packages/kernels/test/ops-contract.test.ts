@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest';
 import type { Kernel } from '../src/gpu/kernel.ts';
 import { testGpu } from './gpu.ts';
 
-const modules = import.meta.glob<Record<string, unknown>>(['../src/ops/*.ts', '!../src/ops/*.test.ts'], { eager: true });
+const modules = import.meta.glob<Record<string, unknown>>(['../src/ops/*.ts', '!../src/ops/*.test.ts'], {
+  eager: true,
+});
 const sources = import.meta.glob<string>('../src/ops/*.wgsl', { eager: true, query: '?raw', import: 'default' });
 
 /** Every kernel that an op exports; an extension is covered the moment its file exists. */
@@ -42,19 +44,22 @@ describe('ops contract', () => {
     }
   });
 
-  it.each(kernels.map((kernel) => [kernel.name, kernel] as const))('%s declares what its WGSL declares', (_, kernel) => {
-    expect(paramsOf(kernel.wgsl)).toEqual(Object.entries(kernel.params));
-    const storage = Object.entries(kernel.buffers).map(([name, access], i) => ({
-      group: 0,
-      binding: i + 1,
-      space: access === 'read' ? 'storage,read' : 'storage,read_write',
-      name,
-    }));
-    const uniform = { group: 0, binding: 0, space: 'uniform', name: 'params' };
-    expect(bindingsOf(kernel.wgsl)).toEqual([uniform, ...storage]);
-    expect(storage.length).toBeLessThanOrEqual(8); // WebGPU's default maxStorageBuffersPerShaderStage
-    expect(kernel.wgsl).toMatch(new RegExp(`fn ${kernel.entry}\\(`));
-  });
+  it.each(kernels.map((kernel) => [kernel.name, kernel] as const))(
+    '%s declares what its WGSL declares',
+    (_, kernel) => {
+      expect(paramsOf(kernel.wgsl)).toEqual(Object.entries(kernel.params));
+      const storage = Object.entries(kernel.buffers).map(([name, access], i) => ({
+        group: 0,
+        binding: i + 1,
+        space: access === 'read' ? 'storage,read' : 'storage,read_write',
+        name,
+      }));
+      const uniform = { group: 0, binding: 0, space: 'uniform', name: 'params' };
+      expect(bindingsOf(kernel.wgsl)).toEqual([uniform, ...storage]);
+      expect(storage.length).toBeLessThanOrEqual(8); // WebGPU's default maxStorageBuffersPerShaderStage
+      expect(kernel.wgsl).toMatch(new RegExp(`fn ${kernel.entry}\\(`));
+    },
+  );
 
   it.each(kernels.map((kernel) => [kernel.name, kernel] as const))('%s compiles', async (_, kernel) => {
     const gpu = await testGpu();

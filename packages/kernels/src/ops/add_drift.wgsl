@@ -1,0 +1,17 @@
+struct Params { length: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> w: array<f32>; // (length)
+@group(0) @binding(2) var<storage, read> drift: array<f32>; // (length)
+@group(0) @binding(3) var<storage, read> step: array<f32>; // STEP values
+
+const LEARNING_RATE = 0u;
+
+@compute @workgroup_size(64)
+fn add_drift(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = (group.y * groups.x + group.x) * 64u + local;
+  if (i < params.length) { w[i] -= step[LEARNING_RATE] * drift[i]; }
+}

@@ -1,0 +1,34 @@
+import type { BufferView } from '../gpu/buffers.ts';
+import { defineKernel } from '../gpu/kernel.ts';
+import { gridFor, type ProgramBuilder } from '../gpu/program.ts';
+import affineCorrectionWgsl from './affine_correction.wgsl?raw';
+
+/*
+ * What federated algorithms add to a local gradient: g ← g + μ (w − w₀) + drift.
+ * FedProx (Li et al. 2020) sets μ and w₀ = the global adapter; SCAFFOLD (Karimireddy et al. 2020) sets drift = c − cᵢ.
+ */
+export const affineCorrectionKernel = defineKernel({
+  name: 'affine_correction',
+  wgsl: affineCorrectionWgsl,
+  params: { length: 'u32' },
+  buffers: { grad: 'write', w: 'read', w0: 'read', drift: 'read', step: 'read' },
+});
+
+export interface AffineCorrection {
+  readonly grad: BufferView;
+  readonly w: BufferView;
+  /** The adapter that the round started from. */
+  readonly w0: BufferView;
+  /** Zeros where the algorithm has none. */
+  readonly drift: BufferView;
+  /** STEP values; `mu` is used. */
+  readonly step: BufferView;
+  /** Elements of each vector. */
+  readonly length: number;
+}
+
+/** grad += step[mu] · (w − w0) + drift */
+export function affineCorrection(b: ProgramBuilder, options: AffineCorrection): void {
+  const { grad, w, w0, drift, step, length } = options;
+  b.dispatch(affineCorrectionKernel, { grad, w, w0, drift, step }, { length }, gridFor(length, 64));
+}
