@@ -81,8 +81,7 @@ export function probeWebGpu(env = {}) {
   return line?.startsWith('{') ? JSON.parse(line) : undefined;
 }
 
-const isDebianRoot = () =>
-  process.platform === 'linux' && existsSync('/usr/bin/apt-get') && process.getuid?.() === 0;
+const isDebianRoot = () => process.platform === 'linux' && existsSync('/usr/bin/apt-get') && process.getuid?.() === 0;
 
 let aptUpdated = false;
 function apt(...packages) {
@@ -109,7 +108,9 @@ export function ensureWebGpu() {
   say(`no WebGPU adapter found: installing Debian packages ${packages.join(', ')} (software WebGPU)`);
   apt(...packages);
   if (!probeWebGpu()) {
-    say('software WebGPU was installed, but Dawn still finds no adapter: run `npm run -s cotune -- adapters` and report it.');
+    say(
+      'software WebGPU was installed, but Dawn still finds no adapter: run `npm run -s cotune -- adapters` and report it.',
+    );
     process.exit(1);
   }
 }

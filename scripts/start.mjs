@@ -12,6 +12,9 @@ if (demo && !args.includes('node') && !ensureChromium()) {
 }
 say(`set up in ${((Date.now() - startedAtMs) / 1000).toFixed(0)} s`);
 const command = demo ? ['demo', ...args.filter((arg) => arg !== '--demo')] : ['serve', '--demo', ...args];
-const child = spawn(process.execPath, [join(root, 'apps/coordinator/dist/cotune.js'), ...command], { cwd: root, stdio: 'inherit' });
+const child = spawn(process.execPath, [join(root, 'apps/coordinator/dist/cotune.js'), ...command], {
+  cwd: root,
+  stdio: 'inherit',
+});
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
 child.on('exit', (code, signal) => process.exit(code ?? (signal ? 1 : 0)));

@@ -1,0 +1,174 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadTokenizer } from '@cotune/fl-core';
+import type { AdminEvent, RunConfig, RunView } from '@cotune/fl-core/protocol';
+import { openModelDirectory } from '@cotune/kernels';
+import { directorySource } from '@cotune/kernels/node';
+import { Command } from 'commander';
+import { type Coordinator, startCoordinator } from '../coordinator.ts';
+import { assets, DEMO_PARTICIPANTS } from '../demo/assets.ts';
+import { localBaseline } from '../demo/local-baseline.ts';
+import { type DemoParticipants, findChromium, openTabs, spawnNodeParticipants } from '../demo/participants.ts';
+import { demoRunConfig } from '../demo/run-config.ts';
+import { createLog } from '../log.ts';
+import { loadData } from './data.ts';
+import { loadOnGpu, openGpuFor, parameterCount } from './model.ts';
+import { integer, oneOf } from './options.ts';
+import { formatDuration, note, progressBar, UserError } from './output.ts';
+import { stopped } from './serve.ts';
+
+interface DemoOptions {
+  participants?: 'node' | 'tabs';
+  seed: number;
+  port: number;
+  exit?: boolean;
+  json?: boolean;
+}
+
+/** `cotune demo`: a whole federated run with the embedded model and data, from join to evaluation. */
+export function demoCommand(): Command {
+  return new Command('demo')
+    .description('carry a federated run with the embedded model through, with real participants')
+    .option(
+      '--participants <kind>',
+      'tabs (headless Chromium) or node; tabs where a browser is found',
+      oneOf(['node', 'tabs']),
+    )
+    .option('--seed <n>', 'seed of the run', integer(0), 1)
+    .option('--port <port>', 'port of the coordinator', integer(0, 65535), 7400)
+    .option('--exit', 'end when the run is evaluated instead of leaving the dashboard running')
+    .option('--json', 'end with one JSON line')
+    .action(runDemo);
+}
+
+async function runDemo(options: DemoOptions): Promise<void> {
+  const startedAtMs = Date.now();
+  const directory = await mkdtemp(join(tmpdir(), 'cotune-demo-'));
+  const coordinator = await startCoordinator({
+    dataDir: join(directory, 'data'),
+    port: options.port,
+    demo: true,
+    webDir: assets.web(),
+    log: createLog('warn'),
+  });
+  let participants: DemoParticipants | undefined;
+  try {
+    note(`dashboard: ${coordinator.ownerUrl ?? coordinator.url}`);
+    const config = demoRunConfig({ seed: options.seed });
+    const { run } = await coordinator.adminCall('run:create', { requestId: crypto.randomUUID(), config });
+    await coordinator.adminCall('run:open', { requestId: crypto.randomUUID(), runId: run.runId });
+    const finished = followRun(coordinator, run.runId, config);
+    participants = await openParticipants(options, await coordinator.createInvitation(run.runId), directory);
+    const view = await Promise.race([finished, participants.failed]);
+    await participants.close();
+    const locals = await trainLocals(config);
+    report(options, view, locals, (Date.now() - startedAtMs) / 1000);
+    if (!options.exit) {
+      note(`the dashboard stays at ${coordinator.url}; press Ctrl-C to end`);
+      await stopped();
+    }
+  } finally {
+    await participants?.close();
+    await coordinator.close();
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function openParticipants(options: DemoOptions, joinUrl: string, directory: string): Promise<DemoParticipants> {
+  const chromium = findChromium();
+  const kind = options.participants ?? (chromium ? 'tabs' : 'node');
+  if (kind === 'node') {
+    note(`opening ${DEMO_PARTICIPANTS} Node participants`);
+    return spawnNodeParticipants(joinUrl, DEMO_PARTICIPANTS, directory);
+  }
+  if (!chromium) throw new UserError('no Chromium or Chrome found: set COTUNE_CHROMIUM, or use --participants node');
+  note(`opening ${DEMO_PARTICIPANTS} headless browser tabs`);
+  const probe = await openGpuFor(0, true);
+  const software = probe.adapter.kind !== 'hardware';
+  probe.destroy();
+  return openTabs(chromium, joinUrl, DEMO_PARTICIPANTS, software);
+}
+
+/** Shows rounds as they go; resolves with the finished run. */
+function followRun(coordinator: Coordinator, runId: string, config: RunConfig): Promise<RunView> {
+  return new Promise((resolve, reject) => {
+    const stepOf = new Map<string, number>();
+    let round = -1;
+    let published = 0;
+    let baselineShown = false;
+    let bar = progressBar('joining');
+    const onRun = (run: RunView) => {
+      if (run.baseline && !baselineShown) {
+        baselineShown = true;
+        note(`before: held-out loss ${run.baseline.lossNats.toFixed(3)}, accuracy ${percent(run.baseline.accuracy)}`);
+      }
+      for (const summary of run.rounds.slice(published)) {
+        bar.end();
+        const metrics = summary.evaluation;
+        const result = metrics
+          ? `held-out loss ${metrics.lossNats.toFixed(3)}, accuracy ${percent(metrics.accuracy)}`
+          : 'not evaluated';
+        note(`round ${summary.round + 1}/${config.rounds}: ${summary.received.length} updates, ${result}`);
+        published += 1;
+      }
+      if (run.phase === 'finished') resolve(run);
+      if (run.phase === 'aborted' || run.phase === 'failed')
+        reject(new UserError(`the run was ${run.phase}: ${run.reason ?? 'no reason given'}`));
+    };
+    coordinator.subscribe((event: AdminEvent) => {
+      if (event.type === 'run' && event.run.runId === runId) onRun(event.run);
+      if (event.type !== 'progress' || event.progress.runId !== runId) return;
+      if (event.progress.round !== round) {
+        round = event.progress.round;
+        stepOf.clear();
+        bar = progressBar(`round ${round + 1}/${config.rounds}`);
+      }
+      stepOf.set(event.participantId, event.progress.step);
+      const done = [...stepOf.values()].reduce((sum, step) => sum + step, 0);
+      bar.update(done, config.steps * DEMO_PARTICIPANTS, `loss ${event.progress.lossNats.toFixed(3)}`);
+    });
+  });
+}
+
+/** The mean of training alone on each shard, on this machine. */
+async function trainLocals(config: RunConfig): Promise<number> {
+  const source = await openModelDirectory(directorySource(assets.demoModel()));
+  const { gpu, model } = await loadOnGpu(await openGpuFor(parameterCount(source), true), source);
+  const tokenizer = loadTokenizer(await source.tokenizerJson(), source.config);
+  const read = async (file: string) =>
+    (await loadData([file], { tokenizer, template: config.template, maxSeqLength: config.maxSeqLength })).examples;
+  const shards = [];
+  for (let ordinal = 1; ordinal <= DEMO_PARTICIPANTS; ordinal++) shards.push(await read(assets.demoShard(ordinal)));
+  const bar = progressBar('training alone, for comparison');
+  const metrics = await localBaseline(model, config, shards, await read(assets.demoTest()), bar.update);
+  bar.end();
+  model.destroy();
+  gpu.destroy();
+  return metrics.reduce((sum, one) => sum + one.accuracy, 0) / metrics.length;
+}
+
+function report(options: DemoOptions, view: RunView, accuracyLocalMean: number, seconds: number): void {
+  const after = view.rounds.at(-1)?.evaluation;
+  if (!view.baseline || !after) throw new Error('the run ended without an evaluation');
+  const result = {
+    rounds: view.rounds.length,
+    participants: new Set(view.rounds.flatMap((round) => round.received.map((update) => update.participantId))).size,
+    loss_before: view.baseline.lossNats,
+    loss_after: after.lossNats,
+    accuracy_before: view.baseline.accuracy,
+    accuracy_after: after.accuracy,
+    accuracy_local_mean: accuracyLocalMean,
+    adapter_sha256: view.adapter?.sha256 ?? null,
+    seconds: Math.round(seconds * 10) / 10,
+  };
+  note(
+    `accuracy ${percent(result.accuracy_before)} before, ${percent(accuracyLocalMean)} alone (mean), ` +
+      `${percent(result.accuracy_after)} together; ${formatDuration(seconds * 1000)}`,
+  );
+  if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(1)} %`;
+}

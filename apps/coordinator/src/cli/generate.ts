@@ -1,0 +1,69 @@
+import { generate } from '@cotune/kernels';
+import { Command } from 'commander';
+import { openAdapter, openModelOnGpu, type WeightDtype } from './model.ts';
+import { decimal, integer, oneOf } from './options.ts';
+import { printResult, UserError } from './output.ts';
+
+interface GenerateOptions {
+  model: string;
+  adapter?: string;
+  prompt: string;
+  maxTokens: number;
+  temperature: number;
+  topP: number;
+  seed: number;
+  dtype: WeightDtype;
+  software?: boolean;
+  json?: boolean;
+}
+
+/** `cotune generate`: text from a base model, optionally with an adapter. */
+export function generateCommand(): Command {
+  return new Command('generate')
+    .description('generate text with a base model and, if given, an adapter')
+    .requiredOption('--model <dir>', 'model directory (Cotune or Hugging Face)')
+    .option('--adapter <dir>', 'PEFT adapter directory')
+    .option('--prompt <text>', 'prompt; empty means the BOS token alone', '')
+    .option('--max-tokens <n>', 'tokens to generate at most', integer(1), 128)
+    .option('--temperature <t>', '0 = greedy', decimal(0), 0)
+    .option('--top-p <p>', 'nucleus sampling mass', decimal(0, 1), 1)
+    .option('--seed <n>', 'seed of the sampling', integer(0), 1)
+    .option('--dtype <dtype>', 'weights of a Hugging Face directory: int8 or f32', oneOf(['int8', 'f32']), 'int8')
+    .option('--software', 'allow a software adapter for a large model')
+    .option('--json', 'print {"prompt", "text", "token_ids"}')
+    .action(runGenerate);
+}
+
+async function runGenerate(options: GenerateOptions): Promise<void> {
+  const { model, source, tokenizer } = await openModelOnGpu(options.model, options.dtype, options.software ?? false);
+  const adapter = options.adapter === undefined ? undefined : await openAdapter(options.adapter, source);
+  const text = await tokenizer();
+  const promptIds = text.encode(options.prompt, { bos: true });
+  if (promptIds.length >= source.config.maxPositions) {
+    throw new UserError(
+      `the prompt has ${promptIds.length} tokens, but the model reads at most ${source.config.maxPositions}`,
+    );
+  }
+  const live = !options.json && process.stdout.isTTY;
+  const written: number[] = [];
+  let shown = '';
+  const { tokenIds } = await generate(model, {
+    promptIds,
+    maxTokens: Math.min(options.maxTokens, source.config.maxPositions - promptIds.length),
+    temperature: options.temperature,
+    topP: options.topP,
+    seed: options.seed,
+    ...(adapter && { adapter }),
+    stopIds: source.config.eosTokenIds,
+    onToken(id) {
+      if (!live) return;
+      written.push(id);
+      const next = text.decode(written);
+      process.stdout.write(next.slice(shown.length));
+      shown = next;
+    },
+  });
+  const result = { prompt: options.prompt, text: text.decode(tokenIds), token_ids: tokenIds };
+  if (live) process.stdout.write('\n');
+  else printResult(options.json, result, () => result.text);
+}

@@ -1,0 +1,172 @@
+import { createHash } from 'node:crypto';
+import { homedir, hostname } from 'node:os';
+import { join } from 'node:path';
+import { createParticipant, FlError, loadTokenizer } from '@cotune/fl-core';
+import type { ModelRef, RunView } from '@cotune/fl-core/protocol';
+import { adapterLayout, createTrainer, openModelDirectory } from '@cotune/kernels';
+import { directorySource } from '@cotune/kernels/node';
+import { Command } from 'commander';
+import { connectParticipant, drive } from '../participant/connect.ts';
+import { cacheModel } from '../participant/model-cache.ts';
+import { fileStorage } from '../participant/storage.ts';
+import { localTrainer } from '../participant/trainer.ts';
+import { socketTransport } from '../participant/transport.ts';
+import { loadData } from './data.ts';
+import { loadOnGpu, openGpuFor } from './model.ts';
+import { collect, integer } from './options.ts';
+import { formatBytes, jsonLog, note, printResult, progressBar, UserError } from './output.ts';
+
+interface JoinOptions {
+  data: string[];
+  name: string;
+  rounds?: number;
+  stateDir: string;
+  log?: string;
+  software?: boolean;
+  json?: boolean;
+}
+
+/** `cotune join`: a participant without a browser, same protocol as the tab. */
+export function joinCommand(): Command {
+  return new Command('join')
+    .description('take part in a run with this machine’s GPU and your own data; only adapter updates leave')
+    .argument('<url>', 'the join link, http://…/join/TOKEN')
+    .requiredOption('--data <file>', 'training data: JSONL, JSON, CSV or TSV; repeat for several', collect)
+    .option('--name <name>', 'how the operator sees this participant', hostname())
+    .option('--rounds <n>', 'leave after this many accepted updates', integer(1))
+    .option('--state-dir <dir>', 'resume tokens, unsent updates, cached models', join(homedir(), '.cotune'))
+    .option('--log <file>', 'JSONL, a row a training step')
+    .option('--software', 'allow a software adapter for a large model')
+    .option('--json', 'print one JSON object at the end')
+    .action(runJoin);
+}
+
+async function runJoin(link: string, options: JoinOptions): Promise<void> {
+  const { origin, token } = parseJoinLink(link);
+  const { run, model: modelRef } = await fetchRun(origin, token);
+  note(
+    `run "${run.config.name}": ${run.config.algorithm.id}, ${run.config.rounds} rounds of ${run.config.steps} steps on ${modelRef.title}`,
+  );
+
+  const gpu = await openGpuFor(modelRef.parameters, (options.software ?? false) || modelRef.allowSoftware);
+  const download = progressBar('downloading model');
+  const directory = await cacheModel(new URL(modelRef.url, origin), join(options.stateDir, 'models'), download.update);
+  download.end();
+  const { source, model } = await loadOnGpu(gpu, await openModelDirectory(directorySource(directory)));
+  const tokenizer = loadTokenizer(await source.tokenizerJson(), source.config);
+  const { template, maxSeqLength, lora } = run.config;
+  const { examples } = await loadData(options.data, { tokenizer, template, maxSeqLength });
+  const updateBytes = adapterLayout(source.config, lora).length * (run.config.updateDtype === 'f16' ? 2 : 4);
+  note(`${examples.length} training rows stay here; ${formatBytes(updateBytes)} of adapter update leave each round`);
+
+  const stateId = createHash('sha256').update(`${origin} ${run.runId} ${options.name}`).digest('hex').slice(0, 24);
+  const storage = fileStorage(join(options.stateDir, 'participants', stateId));
+  let resumeToken = new TextDecoder().decode(await storage.get('resume-token')) || undefined;
+  const socket = connectParticipant(
+    origin,
+    {
+      name: options.name,
+      adapter: `${gpu.adapter.description || gpu.adapter.device} (Dawn)`,
+      features: [...gpu.adapter.features],
+    },
+    () => resumeToken ?? token,
+  );
+  const log = jsonLog(options.log);
+  let accepted = 0;
+  let bar = progressBar('training');
+  let leave: (() => void) | undefined;
+  const left = new Promise<void>((resolve) => {
+    leave = resolve;
+  });
+  const participant = createParticipant({
+    trainer: localTrainer(await createTrainer(model, lora), examples),
+    transport: socketTransport(socket, origin),
+    storage,
+    examples: examples.length,
+    now: Date.now,
+    onActivity(activity) {
+      if (activity.kind === 'training' && activity.step === 0)
+        bar = progressBar(`round ${activity.round + 1}/${run.config.rounds}`);
+      if (activity.kind === 'uploaded') {
+        note(
+          `round ${activity.round + 1}: ${activity.verdict.status}${'message' in activity.verdict ? ` (${activity.verdict.message})` : ''}`,
+        );
+        if (activity.verdict.status === 'accepted') accepted += 1;
+        if (options.rounds !== undefined && accepted >= options.rounds) leave?.();
+      }
+      if (activity.kind === 'waiting') note(activity.reason);
+      if (activity.kind === 'failed') note(`failed: ${activity.message}`);
+    },
+    onStep(record) {
+      bar.update(
+        record.step,
+        run.config.steps,
+        `loss ${record.lossNats.toFixed(4)}, ${record.tokensPerSecond.toFixed(0)} tokens/s`,
+      );
+      if (record.step === run.config.steps) bar.end();
+      log.write({
+        round: record.round,
+        step: record.step,
+        loss: record.lossNats,
+        tokens_per_second: record.tokensPerSecond,
+      });
+    },
+  });
+  let final: RunView | undefined;
+  socket.on('run:state', (view) => {
+    final = view;
+  });
+  process.once('SIGINT', () => {
+    note('stopping after this step; press Ctrl-C again to leave at once');
+    process.once('SIGINT', () => process.exit(130));
+    participant.stop('discard').then(leave);
+  });
+  const finished = drive(socket, participant, {
+    onWelcome(next) {
+      resumeToken = next;
+      storage
+        .set('resume-token', new TextEncoder().encode(next))
+        .catch((error: Error) => note(`cannot keep the resume token: ${error.message}`));
+    },
+    onNotice: note,
+  });
+  try {
+    await Promise.race([finished, left]);
+  } finally {
+    socket.disconnect();
+    await log.close();
+  }
+  const result = {
+    run_id: run.runId,
+    phase: final?.phase ?? 'running',
+    accepted,
+    adapter_sha256: final?.adapter?.sha256 ?? null,
+  };
+  printResult(
+    options.json,
+    result,
+    () => `${result.phase}: ${accepted} updates accepted; global adapter sha256 ${result.adapter_sha256}`,
+  );
+}
+
+function parseJoinLink(link: string): { origin: string; token: string } {
+  const url = URL.canParse(link) ? new URL(link) : undefined;
+  const token = url?.pathname.match(/^\/join\/([^/]+)\/?$/)?.[1];
+  if (!url || !token || !url.protocol.startsWith('http')) {
+    throw new UserError(`got "${link}", expected a join link like http://localhost:7400/join/TOKEN`);
+  }
+  return { origin: url.origin, token };
+}
+
+async function fetchRun(origin: string, token: string): Promise<{ run: RunView; model: ModelRef }> {
+  let response: Response;
+  try {
+    response = await fetch(`${origin}/api/join/${token}`);
+  } catch {
+    throw new UserError(`cannot reach the coordinator at ${origin}: is it running, and is the address right?`);
+  }
+  const body = (await response.json().catch(() => undefined)) as { message?: string } | undefined;
+  if (!response.ok)
+    throw new FlError('unauthorized', body?.message ?? `the coordinator answered HTTP ${response.status}`);
+  return body as unknown as { run: RunView; model: ModelRef };
+}

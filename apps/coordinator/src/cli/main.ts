@@ -1,0 +1,52 @@
+import { Command } from 'commander';
+import { adaptersCommand } from './adapters.ts';
+import { demoCommand } from './demo.ts';
+import { exportCommand } from './export.ts';
+import { generateCommand } from './generate.ts';
+import { inspectCommand } from './inspect.ts';
+import { joinCommand } from './join.ts';
+import { quantizeCommand } from './quantize.ts';
+import { serveCommand } from './serve.ts';
+import { trainCommand } from './train.ts';
+
+const COMMANDS = [
+  serveCommand,
+  joinCommand,
+  trainCommand,
+  generateCommand,
+  quantizeCommand,
+  inspectCommand,
+  exportCommand,
+  adaptersCommand,
+  demoCommand,
+];
+
+const program = new Command('cotune')
+  .description('Fine-tune large language models together, without moving anyone’s data.')
+  .version('0.1.0')
+  .showHelpAfterError('(add --help for the options)')
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+for (const make of COMMANDS) program.addCommand(make());
+for (const command of program.commands) {
+  command.showHelpAfterError('(add --help for the options)');
+  command.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+}
+
+try {
+  await program.parseAsync();
+  // Dawn keeps the event loop alive for good; a finished command must end.
+  process.exit(process.exitCode ?? 0);
+} catch (error) {
+  process.stderr.write(`cotune: ${oneSentence(error)}\n`);
+  if (process.env.COTUNE_DEBUG) process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`);
+  process.exit(1);
+}
+
+function oneSentence(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const system = error as NodeJS.ErrnoException;
+  if (system.code === 'ENOENT' && system.path) return `no such file or directory: ${system.path}`;
+  if (system.code === 'EACCES' && system.path) return `no permission to use ${system.path}`;
+  if (system.code === 'EADDRINUSE') return `the port is already in use: choose another with --port`;
+  return error.message.split('\n')[0] ?? error.message;
+}

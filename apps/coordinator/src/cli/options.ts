@@ -1,0 +1,43 @@
+import { InvalidArgumentError } from 'commander';
+
+/** Parsers for commander that turn bad numbers into usage errors (exit 2). */
+export function integer(minimum: number, maximum = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isInteger(value) || value < minimum || value > maximum) {
+      const range = maximum === Number.MAX_SAFE_INTEGER ? `≥ ${minimum}` : `from ${minimum} to ${maximum}`;
+      throw new InvalidArgumentError(`Got "${text}", expected a whole number ${range}.`);
+    }
+    return value;
+  };
+}
+
+export function decimal(minimum: number, maximum = Number.POSITIVE_INFINITY): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isFinite(value) || value < minimum || value > maximum) {
+      const range = maximum === Number.POSITIVE_INFINITY ? `≥ ${minimum}` : `from ${minimum} to ${maximum}`;
+      throw new InvalidArgumentError(`Got "${text}", expected a number ${range}.`);
+    }
+    return value;
+  };
+}
+
+export function oneOf<const Choices extends readonly string[]>(choices: Choices): (text: string) => Choices[number] {
+  return (text) => {
+    const found = choices.find((choice) => choice === text);
+    if (found === undefined) throw new InvalidArgumentError(`Got "${text}", expected one of ${choices.join(', ')}.`);
+    return found;
+  };
+}
+
+/** A comma-separated list of choices. */
+export function listOf<const Choices extends readonly string[]>(choices: Choices): (text: string) => Choices[number][] {
+  const parse = oneOf(choices);
+  return (text) => text.split(',').map((part) => parse(part.trim()));
+}
+
+/** Collects a repeatable option. */
+export function collect(text: string, previous: string[] = []): string[] {
+  return [...previous, text];
+}

@@ -1,0 +1,98 @@
+import { createWriteStream, type WriteStream } from 'node:fs';
+
+/** A failure that the user can mend: printed as one sentence, exit code 1, no stack. */
+export class UserError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'UserError';
+  }
+}
+
+export interface ProgressBar {
+  /** `done` of `total`, with a short note such as the loss. */
+  update(done: number, total: number, note?: string): void;
+  end(): void;
+}
+
+/** A bar with time left on a terminal, one line per tenth otherwise; on stderr, since stdout carries results. */
+export function progressBar(title: string, now: () => number = Date.now): ProgressBar {
+  const stream = process.stderr;
+  const startedAtMs = now();
+  let shownTenth = -1;
+  let lastDrawMs = 0;
+  let open = false;
+  return {
+    update(done, total, note = '') {
+      const share = total > 0 ? Math.min(1, done / total) : 1;
+      const elapsedMs = now() - startedAtMs;
+      const left = share > 0 && share < 1 ? `, ${formatDuration((elapsedMs / share) * (1 - share))} left` : '';
+      if (stream.isTTY) {
+        if (share < 1 && now() - lastDrawMs < 80) return;
+        lastDrawMs = now();
+        const filled = Math.round(share * 24);
+        const bar = `${'█'.repeat(filled)}${'░'.repeat(24 - filled)}`;
+        stream.write(`\r\x1b[2K${title} ${bar} ${(share * 100).toFixed(0)} %${left} ${note}`);
+        open = true;
+      } else {
+        const tenth = Math.floor(share * 10);
+        if (tenth === shownTenth) return;
+        shownTenth = tenth;
+        stream.write(`${title}: ${(share * 100).toFixed(0)} %${left} ${note}\n`);
+      }
+    },
+    end() {
+      if (open) stream.write('\n');
+      open = false;
+    },
+  };
+}
+
+export function formatDuration(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+}
+
+export function formatBytes(bytes: number): string {
+  if (bytes < 1024) return `${bytes} B`;
+  if (bytes < 2 ** 20) return `${(bytes / 1024).toFixed(1)} KiB`;
+  if (bytes < 2 ** 30) return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  return `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+}
+
+/** A status line on stderr. */
+export function note(message: string): void {
+  process.stderr.write(`${message}\n`);
+}
+
+/** The result, on stdout: one JSON line with --json, else text. */
+export function printResult(json: boolean | undefined, value: unknown, text: () => string): void {
+  process.stdout.write(json ? `${JSON.stringify(value)}\n` : `${text()}\n`);
+}
+
+export interface JsonLog {
+  write(record: object): void;
+  close(): Promise<void>;
+}
+
+/** Appends records to a JSONL file; does nothing without a path. */
+export function jsonLog(path: string | undefined): JsonLog {
+  if (path === undefined) return { write() {}, close: async () => {} };
+  const stream: WriteStream = createWriteStream(path);
+  let failure: Error | undefined;
+  stream.on('error', (error) => {
+    failure = error;
+  });
+  return {
+    write(record) {
+      if (failure) throw new UserError(`cannot write the log ${path}: ${failure.message}`);
+      stream.write(`${JSON.stringify(record)}\n`);
+    },
+    close: () =>
+      new Promise((resolve, reject) => {
+        if (failure) return reject(new UserError(`cannot write the log ${path}: ${failure.message}`));
+        stream.end(() => resolve());
+      }),
+  };
+}

@@ -1,0 +1,104 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+import { assets } from './assets.ts';
+
+/** Participants of the demo; `failed` rejects when one of them cannot go on. */
+export interface DemoParticipants {
+  readonly kind: 'tabs' | 'node';
+  readonly failed: Promise<never>;
+  close(): Promise<void>;
+}
+
+/** Path of a Chromium or Chrome; COTUNE_CHROMIUM overrides. */
+export function findChromium(): string | undefined {
+  return [
+    process.env.COTUNE_CHROMIUM,
+    '/usr/bin/chromium',
+    '/usr/bin/chromium-browser',
+    '/usr/bin/google-chrome',
+    '/usr/bin/google-chrome-stable',
+    '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+    'C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe',
+  ].find((path) => path && existsSync(path));
+}
+
+const CHROMIUM_FLAGS = [
+  '--enable-unsafe-webgpu',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--disable-quic',
+];
+
+/** Headless Chromium with one isolated profile a tab, so that every tab is a participant of its own. */
+export async function openTabs(
+  executablePath: string,
+  joinUrl: string,
+  count: number,
+  softwareGpu: boolean,
+): Promise<DemoParticipants> {
+  const root = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+  const software = softwareGpu ? ['--use-webgpu-adapter=swiftshader'] : [];
+  const browser = await chromium.launch({
+    executablePath,
+    headless: true,
+    args: [...CHROMIUM_FLAGS, ...root, ...software],
+  });
+  const failed = new Promise<never>((_, reject) => {
+    browser.on('disconnected', () => reject(new Error('the browser closed in mid-run')));
+    const open = async (ordinal: number) => {
+      const page = await (await browser.newContext()).newPage();
+      page.on('pageerror', (error) => reject(new Error(`tab ${ordinal}: ${error.message}`)));
+      page.on('crash', () => reject(new Error(`tab ${ordinal} crashed`)));
+      await page.goto(`${joinUrl}?auto=1&demo=${ordinal}`);
+    };
+    // One after another, so that ordinals follow the order of joining more often than not.
+    (async () => {
+      for (let ordinal = 1; ordinal <= count; ordinal++) await open(ordinal);
+    })().catch(reject);
+  });
+  failed.catch(() => {});
+  return {
+    kind: 'tabs',
+    failed,
+    close: async () => {
+      browser.removeAllListeners('disconnected');
+      await browser.close();
+    },
+  };
+}
+
+/** One `cotune join` process each, on this machine's GPU through Dawn. */
+export function spawnNodeParticipants(joinUrl: string, count: number, stateDir: string): DemoParticipants {
+  const children: ChildProcess[] = [];
+  const cli = fileURLToPath(import.meta.url);
+  const failed = new Promise<never>((_, reject) => {
+    for (let ordinal = 1; ordinal <= count; ordinal++) {
+      const args = [cli, 'join', joinUrl, '--data', assets.demoShard(ordinal), '--name', `participant ${ordinal}`];
+      const child = spawn(process.execPath, [...args, '--state-dir', join(stateDir, `participant-${ordinal}`)], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+      children.push(child);
+      let lastLine = '';
+      child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+        lastLine = text.trim().split('\n').at(-1) ?? lastLine;
+      });
+      child.on('exit', (code) => {
+        if (code !== 0 && code !== null)
+          reject(new Error(`participant ${ordinal} ended with exit code ${code}: ${lastLine}`));
+      });
+    }
+  });
+  failed.catch(() => {});
+  return {
+    kind: 'node',
+    failed,
+    close: async () => {
+      for (const child of children) if (child.exitCode === null) child.kill('SIGTERM');
+    },
+  };
+}
