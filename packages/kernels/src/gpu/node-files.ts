@@ -12,9 +12,10 @@ export function directorySource(path: string): FileSource {
       return found?.isFile() ? found.size : undefined;
     },
     async read(name, start = 0, end) {
+      const full = inside(path, name);
       let file: FileHandle;
       try {
-        file = await open(inside(path, name));
+        file = await open(full);
       } catch (error) {
         throw new ModelFileError('missing-file', name, `cannot be opened in ${path} (${(error as Error).message})`);
       }
