@@ -15,6 +15,9 @@ export interface AlgorithmState {
   readonly numbers: Readonly<Record<string, number>>;
 }
 
+/** The state of algorithms that carry nothing. */
+export const EMPTY_STATE: AlgorithmState = { vectors: {}, numbers: {} };
+
 /** One client's contribution to a round. */
 export interface ClientUpdate {
   readonly participantId: string;
@@ -41,10 +44,28 @@ export interface Algorithm<Hyper = unknown> {
   readonly hyper: z.ZodType<Hyper>;
   /** False for the baseline that never exchanges weights. */
   readonly exchanges: boolean;
+  /** For algorithms that do not exchange: the ordinal of the only participant that trains. */
+  soleClient?(hyper: Hyper): number;
+  /** What the server carries between rounds, before the first one. */
   initialState(length: number): AlgorithmState;
+  /** What a client carries between rounds, before its first one. */
+  initialClientState(length: number): AlgorithmState;
   /** The client half, as data. */
   localRule(hyper: Hyper, clientState: AlgorithmState): LocalRule;
-  /** The server half. Updates come in any order; the result does not depend on it. Inputs are not mutated. */
+  /** What the client carries on after training; absent = unchanged. */
+  clientStep?(input: {
+    readonly hyper: Hyper;
+    readonly clientState: AlgorithmState;
+    /** Global vector that the client started from, and what it trained (length). */
+    readonly start: Float32Array;
+    readonly trained: Float32Array;
+    readonly steps: number;
+    readonly learningRate: number;
+  }): AlgorithmState;
+  /**
+   * The server half. Updates come in any order; the result does not depend on it. Inputs are not mutated. Works element by
+   * element, so that a server may call it on slices of the vectors and memory does not grow with clients × length.
+   */
   serverStep(input: {
     readonly weights: Float32Array;
     readonly updates: readonly ClientUpdate[];

@@ -50,7 +50,10 @@ export type AdminToServer = {
   ) => void;
 } & {
   /** Replays events from `fromSeq` (or the current state when too old) and follows them. */
-  'events:subscribe': (payload: { fromSeq?: number }, reply: Reply<{ nextSeq: number; replayed: AdminEvent[] }>) => void;
+  'events:subscribe': (
+    payload: { fromSeq?: number },
+    reply: Reply<{ nextSeq: number; replayed: AdminEvent[] }>,
+  ) => void;
 };
 
 export interface ServerToAdmin {

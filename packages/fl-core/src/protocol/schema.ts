@@ -75,7 +75,12 @@ export const modelRef = z.object({
 });
 export type ModelRef = z.infer<typeof modelRef>;
 
-export const heldOutMetrics = z.object({ lossNats: finite, accuracy: z.number().min(0).max(1), rows: count, labelTokens: count });
+export const heldOutMetrics = z.object({
+  lossNats: finite,
+  accuracy: z.number().min(0).max(1),
+  rows: count,
+  labelTokens: count,
+});
 export type HeldOutMetrics = z.infer<typeof heldOutMetrics>;
 
 export const roundRefusal = z.object({ participantId: id, code: z.enum(FL_ERROR_CODES), message: z.string() });
@@ -84,10 +89,22 @@ export const roundSummary = z.object({
   attempt: count,
   phase: roundPhase,
   sampled: z.array(id),
-  received: z.array(z.object({ participantId: id, examples: count, lossNats: finite.nullable(), updateNorm: finite, bytes: count })),
+  received: z.array(
+    z.object({
+      participantId: id,
+      /** Of the encoded update, so that a repeated upload is recognised after the round has closed. */
+      sha256,
+      examples: count,
+      lossNats: finite.nullable(),
+      updateNorm: finite,
+      bytes: count,
+    }),
+  ),
   refused: z.array(roundRefusal),
-  /** True when too few updates came and the model was kept. */
+  /** True when the round changed nothing: too few updates, or an aggregate that could not be used. */
   kept: z.boolean(),
+  /** Why the model was kept or the round tried again, in a sentence. */
+  note: z.string().nullable(),
   adapterSha256: sha256.nullable(),
   evaluation: heldOutMetrics.nullable(),
   startedAtMs: count,
@@ -147,7 +164,14 @@ export const trainPlan = z.object({
   algorithm: algorithmSettings,
 });
 export type TrainPlan = z.infer<typeof trainPlan>;
-export const roundOffer = z.object({ runId: id, round: count, attempt: count, deadlineMs: count, adapter: blobRef, plan: trainPlan });
+export const roundOffer = z.object({
+  runId: id,
+  round: count,
+  attempt: count,
+  deadlineMs: count,
+  adapter: blobRef,
+  plan: trainPlan,
+});
 export type RoundOffer = z.infer<typeof roundOffer>;
 export const roundAccept = z.object({ runId: id, round: count, attempt: count });
 export const roundDecline = z.object({ runId: id, round: count, attempt: count, reason: z.string().max(300) });
@@ -221,7 +245,13 @@ export type InvitationView = z.infer<typeof invitationView>;
 /** Request and reply schemas of every admin command. */
 export const adminCommands = {
   'runs:list': { request: z.object({}), reply: z.object({ runs: z.array(runView) }) },
-  'models:list': { request: z.object({}), reply: z.object({ models: z.array(modelRef), evaluations: z.array(z.object({ id, title: z.string(), rows: count })) }) },
+  'models:list': {
+    request: z.object({}),
+    reply: z.object({
+      models: z.array(modelRef),
+      evaluations: z.array(z.object({ id, title: z.string(), rows: count })),
+    }),
+  },
   'run:get': {
     request: z.object({ runId: id }),
     reply: z.object({ run: runView, participants: z.array(participantView), invitations: z.array(invitationView) }),
@@ -232,9 +262,17 @@ export const adminCommands = {
   'run:pause': { request: z.object({ requestId, runId: id }), reply: z.object({ run: runView }) },
   'run:resume': { request: z.object({ requestId, runId: id }), reply: z.object({ run: runView }) },
   'run:abort': { request: z.object({ requestId, runId: id }), reply: z.object({ run: runView }) },
-  'participant:remove': { request: z.object({ requestId, participantId: id, reason: z.string().max(300) }), reply: z.object({}) },
+  'participant:remove': {
+    request: z.object({ requestId, participantId: id, reason: z.string().max(300) }),
+    reply: z.object({}),
+  },
   'invitation:create': {
-    request: z.object({ requestId, runId: id, maxUses: positive.max(100_000).default(100), ttlMs: positive.default(7 * 86_400_000) }),
+    request: z.object({
+      requestId,
+      runId: id,
+      maxUses: positive.max(100_000).default(100),
+      ttlMs: positive.default(7 * 86_400_000),
+    }),
     /** `url` holds the token and is shown this once. */
     reply: z.object({ invitation: invitationView, url: z.string() }),
   },

@@ -14,6 +14,8 @@ export interface RunState {
   readonly current: RoundState | null;
   /** Global adapter that the next round starts from. */
   readonly adapter: BlobRef | null;
+  /** What the algorithm carries between rounds (encodeAlgorithmState); null while it carries nothing. */
+  readonly algorithmState: StoredBlob | null;
   readonly baseline: HeldOutMetrics | null;
   /** Published rounds. */
   readonly history: readonly RoundSummary[];
@@ -23,7 +25,15 @@ export interface ParticipantState {
   readonly participantId: string;
   readonly name: string;
   readonly connected: boolean;
+  /** When the connection was lost; null while connected. */
+  readonly disconnectedAtMs: number | null;
   readonly removed: boolean;
+}
+
+/** Content-addressed bytes in the coordinator's blob store. */
+export interface StoredBlob {
+  readonly sha256: string;
+  readonly bytes: number;
 }
 
 /** A round in progress. */
@@ -38,18 +48,20 @@ export interface RoundState {
   readonly updates: readonly AcceptedUpdate[];
   readonly refused: RoundSummary['refused'];
   readonly startedAtMs: number;
-  readonly deadlineMs: number;
+  /** Null while gathering. */
+  readonly deadlineMs: number | null;
   readonly extended: boolean;
   /** Set when the quorum was reached. */
   readonly graceUntilMs: number | null;
   /** The aggregate while it is being evaluated. */
-  readonly candidate: BlobRef | null;
-  readonly kept: boolean;
+  readonly candidate: { readonly adapter: BlobRef; readonly algorithmState: StoredBlob | null } | null;
+  /** Why the round was extended or tried again, in a sentence. */
+  readonly note: string | null;
 }
 
 export interface AcceptedUpdate {
   readonly participantId: string;
-  readonly blob: { readonly sha256: string; readonly bytes: number };
+  readonly blob: StoredBlob;
   readonly examples: number;
   readonly lossNats: number | null;
   readonly updateNorm: number;
@@ -62,21 +74,43 @@ export type RoundEvent = { readonly atMs: number } & (
   | { readonly type: 'connected'; readonly participantId: string }
   | { readonly type: 'disconnected'; readonly participantId: string }
   | { readonly type: 'removed'; readonly participantId: string; readonly reason: string }
+  /** The operator starts the run; the shell makes the initial adapter and reports 'started'. */
+  | { readonly type: 'starting' }
   /** The initial adapter exists (made from the run's seed) and, when evaluation is on, the untuned model was evaluated. */
   | { readonly type: 'started'; readonly adapter: BlobRef; readonly baseline: HeldOutMetrics | null }
   | { readonly type: 'accepted'; readonly participantId: string; readonly round: number; readonly attempt: number }
-  | { readonly type: 'declined'; readonly participantId: string; readonly round: number; readonly attempt: number; readonly reason: string }
+  | {
+      readonly type: 'declined';
+      readonly participantId: string;
+      readonly round: number;
+      readonly attempt: number;
+      readonly reason: string;
+    }
   /** A complete, hash-checked, well-formed, finite update. */
   | { readonly type: 'uploaded'; readonly round: number; readonly attempt: number; readonly update: AcceptedUpdate }
   /** An update that was refused by the shell (malformed, non-finite, wrong shape…). */
-  | { readonly type: 'refused'; readonly round: number; readonly participantId: string; readonly code: FlErrorCode; readonly message: string }
+  | {
+      readonly type: 'refused';
+      readonly round: number;
+      readonly participantId: string;
+      readonly code: FlErrorCode;
+      readonly message: string;
+    }
   | { readonly type: 'timer'; readonly round: number; readonly attempt: number; readonly timer: 'deadline' | 'grace' }
-  | { readonly type: 'aggregated'; readonly round: number; readonly adapter: BlobRef }
+  | {
+      readonly type: 'aggregated';
+      readonly round: number;
+      readonly adapter: BlobRef;
+      readonly algorithmState?: StoredBlob | null;
+    }
+  /** No aggregate that can be used: a value is not finite, or a blob cannot be read. */
   | { readonly type: 'aggregation-failed'; readonly round: number; readonly reason: string }
   | { readonly type: 'evaluated'; readonly round: number; readonly metrics: HeldOutMetrics | null }
   | { readonly type: 'paused'; readonly reason: string }
   | { readonly type: 'resumed' }
   | { readonly type: 'aborted'; readonly reason: string }
+  /** The run cannot go on (the initial adapter cannot be made, the model is gone). */
+  | { readonly type: 'failed'; readonly reason: string }
   /** The process restarted: connections are gone, timers and unfinished effects must be issued again. */
   | { readonly type: 'recovered' }
 );
@@ -84,9 +118,28 @@ export type RoundEvent = { readonly atMs: number } & (
 /** What the shell must do after an event. Every effect may be repeated after a crash without harm. */
 export type Effect =
   | { readonly type: 'start' } // make the initial adapter, evaluate the base, then report 'started'
-  | { readonly type: 'offer'; readonly participantId: string; readonly round: number; readonly attempt: number; readonly deadlineMs: number }
-  | { readonly type: 'timer'; readonly round: number; readonly attempt: number; readonly timer: 'deadline' | 'grace'; readonly atMs: number }
-  | { readonly type: 'aggregate'; readonly round: number; readonly attempt: number; readonly updates: readonly AcceptedUpdate[] }
+  | {
+      readonly type: 'offer';
+      readonly participantId: string;
+      readonly round: number;
+      readonly attempt: number;
+      readonly deadlineMs: number;
+    }
+  | {
+      readonly type: 'timer';
+      readonly round: number;
+      readonly attempt: number;
+      readonly timer: 'deadline' | 'grace';
+      readonly atMs: number;
+    }
+  | {
+      readonly type: 'aggregate';
+      readonly round: number;
+      readonly attempt: number;
+      readonly updates: readonly AcceptedUpdate[];
+      readonly adapter: BlobRef;
+      readonly algorithmState: StoredBlob | null;
+    }
   | { readonly type: 'evaluate'; readonly round: number; readonly adapter: BlobRef }
   | { readonly type: 'publish'; readonly round: number; readonly summary: RoundSummary; readonly adapter: BlobRef }
   | { readonly type: 'disconnect'; readonly participantId: string; readonly reason: string }

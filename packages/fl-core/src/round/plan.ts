@@ -1,0 +1,49 @@
+import { FlError } from '../error.ts';
+import type { TrainPlan } from '../protocol/schema.ts';
+import { createRng } from '../rng.ts';
+import type { RunState } from './state.ts';
+
+/** Cosine over rounds: min + ½(max − min)(1 + cos(π t/T)), constant within a round (OpenFedLLM, `cosine_learning_rate`). */
+export function cosineLearningRate({
+  round,
+  rounds,
+  max,
+  min,
+}: {
+  round: number;
+  rounds: number;
+  max: number;
+  min: number;
+}): number {
+  return min + 0.5 * (max - min) * (1 + Math.cos((Math.PI * round) / rounds));
+}
+
+/** Seed of one participant's round (its order of examples and dropout), 32 bits; `ordinal` counts participants in order of joining. */
+export function roundSeed(runSeed: number, round: number, ordinal: number, attempt = 0): number {
+  return createRng(`${runSeed}/round/${round}/${attempt}/client/${ordinal}`).bits();
+}
+
+/**
+ * How a participant trains the current round.
+ * FlError `not-found` for somebody who never joined, `wrong-state` when no round is in progress.
+ */
+export function planFor(state: RunState, participantId: string): TrainPlan {
+  const { config, current } = state;
+  const ordinal = state.participants.findIndex((participant) => participant.participantId === participantId);
+  if (ordinal < 0) throw new FlError('not-found', `no participant ${participantId} in run ${state.runId}`);
+  if (current === null) throw new FlError('wrong-state', `run ${state.runId} has no round in progress`);
+  return {
+    steps: config.steps,
+    batchSize: config.batchSize,
+    learningRate: cosineLearningRate({
+      round: current.round,
+      rounds: config.rounds,
+      max: config.learningRate,
+      min: config.minLearningRate,
+    }),
+    clipNorm: config.clipNorm,
+    weightDecay: config.weightDecay,
+    seed: roundSeed(config.seed, current.round, ordinal, current.attempt),
+    algorithm: config.algorithm,
+  };
+}

@@ -1,0 +1,172 @@
+import type { HeldOutMetrics } from '../protocol/schema.ts';
+import { present, quorumOf, sample } from './sampling.ts';
+import type { Effect, Reduced, RoundState, RunState } from './state.ts';
+import { summaryOf } from './view.ts';
+
+/** Attempts at a round whose aggregate cannot be used before the model is kept. */
+const ATTEMPTS = 2;
+
+/** Begins the run's next round, or finishes the run, or waits while it is paused. Also restarts a round that was gathering. */
+export function beginRound(state: RunState, atMs: number, attempt = 0, note: string | null = null): Reduced {
+  const { config, round } = state;
+  if (round >= config.rounds) {
+    return { state: { ...state, phase: 'finished', reason: null, current: null }, effects: [{ type: 'broadcast' }] };
+  }
+  if (state.phase !== 'running') return { state: { ...state, current: null }, effects: [{ type: 'broadcast' }] };
+  const candidates = present(state, atMs);
+  const held = state.current?.phase === 'gathering' ? state.current : null;
+  const current: RoundState = {
+    round,
+    attempt: held?.attempt ?? attempt,
+    phase: 'gathering',
+    sampled: [],
+    accepted: [],
+    departed: [],
+    updates: [],
+    refused: held?.refused ?? [],
+    startedAtMs: atMs,
+    deadlineMs: null,
+    extended: false,
+    graceUntilMs: null,
+    candidate: null,
+    note: held?.note ?? note,
+  };
+  if (candidates.length < quorumOf(config)) return { state: { ...state, current }, effects: [{ type: 'broadcast' }] };
+  const chosen = sample(candidates, config.participants.perRound, {
+    runSeed: config.seed,
+    round,
+    attempt: current.attempt,
+  });
+  const deadlineMs = atMs + config.roundDeadlineMs;
+  const sampled = chosen.map((one) => one.participantId);
+  const next: RunState = { ...state, current: { ...current, phase: 'training', sampled, deadlineMs } };
+  return { state: next, effects: [...offers(next, sampled), deadlineTimer(next), { type: 'broadcast' }] };
+}
+
+const offers = (state: RunState, to: readonly string[]): Effect[] => {
+  const { round, attempt, deadlineMs } = state.current as RoundState;
+  return state.participants
+    .filter((one) => one.connected && to.includes(one.participantId))
+    .map(({ participantId }) => ({ type: 'offer', participantId, round, attempt, deadlineMs: deadlineMs as number }));
+};
+
+const deadlineTimer = (state: RunState): Effect => {
+  const { round, attempt, deadlineMs } = state.current as RoundState;
+  return { type: 'timer', round, attempt, timer: 'deadline', atMs: deadlineMs as number };
+};
+
+/**
+ * Calls in people who were not sampled while those who were cannot make the quorum any more. With `extend`, called at
+ * the deadline under quorum, everyone missing gets a second deadline, and those who do not answer are made up for.
+ */
+export function fillRound(state: RunState, atMs: number, extend = false): Reduced {
+  const current = state.current as RoundState;
+  const quorum = quorumOf(state.config);
+  const counted = new Set(current.updates.map((update) => update.participantId));
+  const gone = new Set(current.departed);
+  const online = new Set(state.participants.filter((one) => one.connected).map((one) => one.participantId));
+  const hopeful = current.sampled.filter((id) => counted.has(id) || (!gone.has(id) && (!extend || online.has(id))));
+  const spare = present(state, atMs).filter((one) => !current.sampled.includes(one.participantId));
+  const added = sample(spare, Math.max(0, quorum - hopeful.length), {
+    runSeed: state.config.seed,
+    round: current.round,
+    attempt: current.attempt,
+  }).map((one) => one.participantId);
+  const sampled = [...current.sampled, ...added];
+  if (!extend) {
+    const next: RunState = { ...state, current: { ...current, sampled } };
+    return { state: next, effects: [...offers(next, added), { type: 'broadcast' }] };
+  }
+  const note = `${counted.size} of ${quorum} updates came by the deadline; it was extended once`;
+  const deadlineMs = atMs + state.config.roundDeadlineMs;
+  const next: RunState = { ...state, current: { ...current, sampled, deadlineMs, extended: true, note } };
+  const missing = sampled.filter((id) => !counted.has(id) && !gone.has(id));
+  return { state: next, effects: [...offers(next, missing), deadlineTimer(next), { type: 'broadcast' }] };
+}
+
+/** Closes the round when everyone answered or its time is over; begins the grace when the quorum is reached. */
+export function maybeClose(state: RunState, atMs: number): Reduced {
+  const current = state.current as RoundState;
+  const { round, attempt, updates } = current;
+  if (updates.length < quorumOf(state.config)) {
+    // A removal may have taken an update away.
+    const next: RoundState = { ...current, phase: 'training', graceUntilMs: null };
+    return { state: { ...state, current: next }, effects: [{ type: 'broadcast' }] };
+  }
+  const deadlineMs = current.deadlineMs as number;
+  const graceUntilMs = current.graceUntilMs ?? Math.min(atMs + state.config.graceMs, deadlineMs);
+  const complete = current.sampled.every(
+    (id) => current.departed.includes(id) || updates.some((update) => update.participantId === id),
+  );
+  if (complete || atMs >= graceUntilMs || atMs >= deadlineMs) {
+    const next: RunState = { ...state, current: { ...current, graceUntilMs, phase: 'aggregating' } };
+    if (state.adapter === null) return { state: next, effects: [] };
+    return {
+      state: next,
+      effects: [
+        { type: 'aggregate', round, attempt, updates, adapter: state.adapter, algorithmState: state.algorithmState },
+        { type: 'broadcast' },
+      ],
+    };
+  }
+  const grace: Effect[] =
+    current.graceUntilMs === null ? [{ type: 'timer', round, attempt, timer: 'grace', atMs: graceUntilMs }] : [];
+  return {
+    state: { ...state, current: { ...current, phase: 'closing', graceUntilMs } },
+    effects: [...grace, { type: 'broadcast' }],
+  };
+}
+
+/** Makes the candidate the run's adapter and goes on. */
+export function publish(state: RunState, evaluation: HeldOutMetrics | null, atMs: number): Reduced {
+  const { current } = state;
+  if (current === null || current.candidate === null) return { state, effects: [] };
+  const { adapter, algorithmState } = current.candidate;
+  return conclude(
+    { ...state, adapter, algorithmState },
+    current,
+    { kept: false, note: current.note, evaluation },
+    atMs,
+  );
+}
+
+/** Ends the round without a change, and says so. */
+export function keepModel(state: RunState, atMs: number, reason?: string): Reduced {
+  const current = state.current as RoundState;
+  const few = `${current.updates.length} of ${quorumOf(state.config)} updates came in time`;
+  return conclude(
+    state,
+    current,
+    { kept: true, note: `The model was kept: ${reason ?? few}.`, evaluation: null },
+    atMs,
+  );
+}
+
+/** The aggregate cannot be used: everyone trains once more from the same model, with other seeds; then the model is kept. */
+export function retryRound(state: RunState, reason: string, atMs: number): Reduced {
+  const current = state.current as RoundState;
+  const attempt = current.attempt + 1;
+  if (attempt >= ATTEMPTS || state.phase !== 'running') return keepModel(state, atMs, reason);
+  return beginRound({ ...state, current: null }, atMs, attempt, `Attempt ${attempt} was not used: ${reason}.`);
+}
+
+function conclude(
+  state: RunState,
+  current: RoundState,
+  outcome: { kept: boolean; note: string | null; evaluation: HeldOutMetrics | null },
+  atMs: number,
+): Reduced {
+  if (state.adapter === null) return { state, effects: [] };
+  const summary = summaryOf(current, {
+    phase: 'published',
+    adapterSha256: state.adapter.sha256,
+    publishedAtMs: atMs,
+    ...outcome,
+  });
+  const done: RunState = { ...state, current: null, round: current.round + 1, history: [...state.history, summary] };
+  const next = beginRound(done, atMs);
+  return {
+    state: next.state,
+    effects: [{ type: 'publish', round: current.round, summary, adapter: state.adapter }, ...next.effects],
+  };
+}

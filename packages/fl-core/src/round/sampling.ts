@@ -1,0 +1,40 @@
+import { algorithmOf } from '../algorithms/registry.ts';
+import type { RunConfig } from '../protocol/schema.ts';
+import { createRng } from '../rng.ts';
+import type { ParticipantState, RunState } from './state.ts';
+
+/** How long somebody who lost the connection still counts as present: a reload or a coordinator restart fits in it. */
+export const RECONNECT_MS = 30_000;
+
+/** Updates that a round needs. */
+export function quorumOf(config: RunConfig): number {
+  if (!algorithmOf(config.algorithm).exchanges) return 1;
+  return Math.min(config.participants.min, config.participants.perRound ?? config.participants.min);
+}
+
+/** Participants that may be sampled now, in order of joining: not removed, and connected or away for a moment only. */
+export function present(state: RunState, atMs: number): readonly ParticipantState[] {
+  const { algorithm } = state.config;
+  const sole = algorithmOf(algorithm).soleClient?.(algorithm.hyper);
+  return state.participants.filter(
+    (participant, ordinal) =>
+      !participant.removed &&
+      (participant.connected || atMs - (participant.disconnectedAtMs ?? 0) < RECONNECT_MS) &&
+      (sole === undefined || sole === ordinal),
+  );
+}
+
+/**
+ * `count` of the candidates, all when absent, in their given order. Seeded by run seed, round and attempt, so that two
+ * runs with one configuration still sample differently when their seeds differ, and a replay samples alike.
+ */
+export function sample(
+  candidates: readonly ParticipantState[],
+  count: number | undefined,
+  seed: { runSeed: number; round: number; attempt: number },
+): readonly ParticipantState[] {
+  if (count === undefined || count >= candidates.length) return candidates;
+  const shuffled = createRng(`${seed.runSeed}/sample/${seed.round}/${seed.attempt}`).shuffle(candidates);
+  const chosen = new Set(shuffled.slice(0, count));
+  return candidates.filter((candidate) => chosen.has(candidate));
+}
