@@ -42,7 +42,7 @@ export function createShardWriter(sink: FileSink, shardBytes: number): ShardWrit
         const count = Math.min(bytes.byteLength - from, shardBytes - used);
         shard.set(bytes.subarray(from, from + count), used);
         const last = segments.at(-1);
-        if (last && last.shard === shards.length && last.offset + last.bytes === used) last.bytes += count;
+        if (last && last.shard === shards.length) last.bytes += count;
         else segments.push({ shard: shards.length, offset: used, bytes: count });
         used += count;
         from += count;
