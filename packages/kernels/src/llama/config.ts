@@ -122,7 +122,8 @@ function parseRopeScaling(raw: Record<string, unknown> | null): RopeScaling | nu
   const type = raw.rope_type ?? raw.type;
   const number = (name: string): number => {
     const value = raw[name];
-    if (typeof value !== 'number') throw new ConfigError(`rope_scaling.${name}`, `got ${String(value)}, expected a number`);
+    if (typeof value !== 'number')
+      throw new ConfigError(`rope_scaling.${name}`, `got ${String(value)}, expected a number`);
     return value;
   };
   if (type === 'default') return null;

@@ -2,7 +2,12 @@ import type { LlamaConfig } from './config.ts';
 
 /** One weight as the loader wants it. int8 linears and embeddings (N, K) with one scale a row; norms f32. */
 export type TensorData =
-  | { readonly dtype: 'int8'; readonly shape: readonly [number, number]; readonly q: Int8Array; readonly scale: Float32Array }
+  | {
+      readonly dtype: 'int8';
+      readonly shape: readonly [number, number];
+      readonly q: Int8Array;
+      readonly scale: Float32Array;
+    }
   | { readonly dtype: 'f32'; readonly shape: readonly number[]; readonly data: Float32Array };
 
 /**

@@ -57,13 +57,15 @@ export function targetShape(config: LlamaConfig, target: LoraTarget): { inputs: 
 
 /** The layout of an adapter: layer by layer, target by target in LORA_TARGETS' order, A before B. */
 export function adapterLayout(model: LlamaConfig, lora: LoraConfig): AdapterLayout {
-  if (!Number.isInteger(lora.rank) || lora.rank < 1) throw new RangeError(`LoRA rank ${lora.rank}: expected a whole number ≥ 1`);
+  if (!Number.isInteger(lora.rank) || lora.rank < 1)
+    throw new RangeError(`LoRA rank ${lora.rank}: expected a whole number ≥ 1`);
   const tensors: AdapterTensor[] = [];
   let offset = 0;
   for (let layer = 0; layer < model.layers; layer++) {
     for (const target of LORA_TARGETS.filter((t) => lora.targets.includes(t))) {
       const { inputs, outputs } = targetShape(model, target);
-      const block = target === 'q_proj' || target === 'k_proj' || target === 'v_proj' || target === 'o_proj' ? 'self_attn' : 'mlp';
+      const block =
+        target === 'q_proj' || target === 'k_proj' || target === 'v_proj' || target === 'o_proj' ? 'self_attn' : 'mlp';
       for (const matrix of ['A', 'B'] as const) {
         const shape = matrix === 'A' ? ([lora.rank, inputs] as const) : ([outputs, lora.rank] as const);
         const name = `base_model.model.model.layers.${layer}.${block}.${target}.lora_${matrix}.weight`;

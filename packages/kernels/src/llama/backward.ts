@@ -1,0 +1,102 @@
+import type { LoraTarget } from '../lora/layout.ts';
+import { attentionBackward } from '../ops/attention.ts';
+import { rmsnormBackward, rmsnormForward } from '../ops/rmsnorm.ts';
+import { ropeBackward } from '../ops/rope.ts';
+import { swigluBackward, swigluForward } from '../ops/swiglu.ts';
+import type { Gradients, LayerSaves } from './activations.ts';
+import { eachLayer, type Pass } from './forward.ts';
+import { linearBackward } from './linear.ts';
+import type { LayerWeights } from './weights.ts';
+
+/**
+ * The forward pass of forward.ts, reversed: from gradients.dx at acts.xOut (left there by head.ts) down to the lowest
+ * adapter. Adapter gradients accumulate; the residual stream's gradient stays in gradients.dx all the way.
+ */
+export function recordBackward(pass: Pass): void {
+  const { gradients } = pass.acts;
+  if (!gradients) throw new RangeError('these activations were made for the forward pass only');
+  const targets = pass.adapter?.layout.config.targets ?? [];
+  eachLayer(pass, 'down', (layer, weights, saves) => {
+    const has = (...names: LoraTarget[]) => layer > 0 || names.some((name) => targets.includes(name));
+    const below: Below = {
+      active: has('q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj'),
+      xMid: has('q_proj', 'k_proj', 'v_proj', 'o_proj'),
+      attention: has('q_proj', 'k_proj', 'v_proj'),
+      xIn: layer > 0,
+    };
+    mlpBackward(pass, layer, weights, saves, gradients, below);
+    if (below.xMid) attentionBlockBackward(pass, layer, weights, saves, gradients, below);
+  });
+}
+
+/** Whether anything at or below these points of a layer still needs a gradient. */
+interface Below {
+  readonly active: boolean;
+  readonly xMid: boolean;
+  readonly attention: boolean;
+  readonly xIn: boolean;
+}
+
+/** xOut = xMid + down(silu(gate(h))·up(h)), h = RMSNorm(xMid): turns dx from d(xOut) into d(xMid). */
+function mlpBackward(
+  pass: Pass,
+  layer: number,
+  weights: LayerWeights,
+  saves: LayerSaves,
+  { dx, dh, dactive, dgate, dup, dz }: Gradients,
+  below: Below,
+): void {
+  const { b, model, acts, shape } = pass;
+  const { hiddenSize: dim, intermediateSize, rmsNormEps: eps } = model.config;
+  const rows = shape.batch * shape.seq;
+  const context = { ...pass, rows };
+  const { gate, up, xMid } = saves;
+  const { h, active } = acts;
+  const length = rows * intermediateSize;
+  const norm = { x: xMid, weight: weights.postAttentionNorm, rows, dim, eps };
+
+  if (saves.z.down_proj) swigluForward(b, { gate, up, y: active, length });
+  const down = { x: active, dy: dx, dx: dactive, dz, accumulate: false, below: below.active };
+  linearBackward(context, layer, 'down_proj', saves, down);
+  if (!below.active) return;
+  swigluBackward(b, { gate, up, dy: dactive, dgate, dup, length });
+  if (saves.z.up_proj || saves.z.gate_proj) rmsnormForward(b, { ...norm, y: h });
+  const upGate = { x: h, dx: dh, dz, below: below.xMid };
+  linearBackward(context, layer, 'up_proj', saves, { ...upGate, dy: dup, accumulate: false });
+  linearBackward(context, layer, 'gate_proj', saves, { ...upGate, dy: dgate, accumulate: true });
+  if (below.xMid) rmsnormBackward(b, { ...norm, dy: dh, dx, accumulate: true });
+}
+
+/** xMid = xIn + o(Attention(rope(q(h)), rope(k(h)), v(h))), h = RMSNorm(xIn): turns dx from d(xMid) into d(xIn). */
+function attentionBlockBackward(
+  pass: Pass,
+  layer: number,
+  weights: LayerWeights,
+  saves: LayerSaves,
+  { dx, dh, dq, dk, dv, dprobs, dattention, dz }: Gradients,
+  below: Below,
+): void {
+  const { b, model, acts, shape } = pass;
+  const { hiddenSize: dim, heads, kvHeads, headDim, rmsNormEps: eps } = model.config;
+  const { batch, seq } = shape;
+  const rows = batch * seq;
+  const context = { ...pass, rows };
+  const { q, k, v, probs, attention, xIn } = saves;
+  const { h, positions, segments } = acts;
+  const rope = { positions, inverseFrequency: model.inverseFrequency, rows, headDim };
+  const norm = { x: xIn, weight: weights.inputNorm, rows, dim, eps };
+
+  const o = { x: attention, dy: dx, dx: dattention, dz, accumulate: false, below: below.attention };
+  linearBackward(context, layer, 'o_proj', saves, o);
+  if (!below.attention) return;
+  const sizes = { batch, seq, heads, kvHeads, headDim };
+  attentionBackward(b, { q, k, v, segments, probs, dout: dattention, dprobs, dq, dk, dv, ...sizes });
+  ropeBackward(b, { x: dk, heads: kvHeads, ...rope });
+  ropeBackward(b, { x: dq, heads, ...rope });
+  if (saves.z.q_proj || saves.z.k_proj || saves.z.v_proj) rmsnormForward(b, { ...norm, y: h });
+  const qkv = { x: h, dx: dh, dz, below: below.xIn };
+  linearBackward(context, layer, 'v_proj', saves, { ...qkv, dy: dv, accumulate: false });
+  linearBackward(context, layer, 'k_proj', saves, { ...qkv, dy: dk, accumulate: true });
+  linearBackward(context, layer, 'q_proj', saves, { ...qkv, dy: dq, accumulate: true });
+  if (below.xIn) rmsnormBackward(b, { ...norm, dy: dh, dx, accumulate: true });
+}

@@ -1,0 +1,63 @@
+import type { BufferView } from '../gpu/buffers.ts';
+import { crossEntropy } from '../ops/cross_entropy.ts';
+import { gatherRows, scatterRows } from '../ops/gather_rows.ts';
+import { matmulBackward, matmulForward } from '../ops/matmul.ts';
+import { rmsnormBackward, rmsnormForward } from '../ops/rmsnorm.ts';
+import { logitChunkRows } from './activations.ts';
+import type { Pass } from './forward.ts';
+
+/** Final norm of the labelled positions only: acts.xOut → acts.labelX → acts.labelH. */
+export function recordLabelRows({ b, model, acts, shape: { labelRows } }: Omit<Pass, 'adapter' | 'dropout'>): void {
+  const { hiddenSize: dim, rmsNormEps: eps } = model.config;
+  gatherRows(b, { x: acts.xOut, index: acts.labelIndex, y: acts.labelX, count: labelRows, dim });
+  rmsnormForward(b, { x: acts.labelX, weight: model.finalNorm, y: acts.labelH, rows: labelRows, dim, eps });
+}
+
+/** logits = labelH · Wᵀ of all label rows, which must fit one chunk: (labelRows, vocab) in acts.logits. */
+export function recordLogits(pass: Omit<Pass, 'adapter' | 'dropout'>): void {
+  const { b, model, acts, shape } = pass;
+  if (shape.labelRows > logitChunkRows(model.config.vocabSize)) {
+    throw new RangeError(
+      `${shape.labelRows} rows of logits, expected at most ${logitChunkRows(model.config.vocabSize)}`,
+    );
+  }
+  recordLabelRows(pass);
+  matmulForward(b, { x: acts.labelH, w: model.lmHead, y: acts.logits, rows: shape.labelRows });
+}
+
+/**
+ * Cross-entropy of the labelled positions, in chunks of rows so that only one chunk of logits exists at a time
+ * (the backward of a chunk therefore follows its forward at once). Leaves acts.loss and acts.correct; with `backward`
+ * also d(loss)/d(acts.xOut) in gradients.dx, where loss = Σ nats · step[inverseLabelTokens].
+ */
+export function recordLoss(pass: Omit<Pass, 'adapter' | 'dropout'>, step: BufferView, backward: boolean): void {
+  const { b, model, acts, shape } = pass;
+  const { hiddenSize: dim, vocabSize: vocab, rmsNormEps: eps } = model.config;
+  const { labelIndex, labelX, labelH, logits } = acts;
+  const gradients = backward ? acts.gradients : null;
+  if (backward && !gradients) throw new RangeError('these activations were made for the forward pass only');
+
+  recordLabelRows(pass);
+  const chunk = logitChunkRows(vocab);
+  for (let start = 0; start < shape.labelRows; start += chunk) {
+    const rows = Math.min(chunk, shape.labelRows - start);
+    matmulForward(b, { x: rowsOf(labelH, start, rows, dim), w: model.lmHead, y: logits, rows });
+    const [labels, loss, correct] = [acts.labels, acts.loss, acts.correct].map((view) => rowsOf(view, start, rows, 1));
+    crossEntropy(b, { logits, labels: labels!, loss: loss!, correct: correct!, step, rows, vocab, backward }); // three of three
+    if (gradients) {
+      const dx = rowsOf(gradients.dlabelH, start, rows, dim);
+      matmulBackward(b, { dy: logits, w: model.lmHead, dx, rows, accumulate: false });
+    }
+  }
+  if (!gradients) return;
+  const { dx, dlabelX, dlabelH } = gradients;
+  const norm = { x: labelX, weight: model.finalNorm, rows: shape.labelRows, dim, eps };
+  rmsnormBackward(b, { ...norm, dy: dlabelH, dx: dlabelX, accumulate: false });
+  b.clear({ ...dx, size: shape.batch * shape.seq * dim * 4 });
+  scatterRows(b, { dy: dlabelX, index: labelIndex, dx, count: shape.labelRows, dim });
+}
+
+/** Rows [start, start + rows) of a (…, width) tensor; `start` is a multiple of 64, hence aligned to 256 bytes. */
+function rowsOf(view: BufferView, start: number, rows: number, width: number): BufferView {
+  return { buffer: view.buffer, offset: view.offset + start * width * 4, size: rows * width * 4 };
+}

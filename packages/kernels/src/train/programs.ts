@@ -1,0 +1,93 @@
+import { type BufferView, writeView } from '../gpu/buffers.ts';
+import { createProgramBuilder, type Program } from '../gpu/program.ts';
+import {
+  type Activations,
+  type BatchShape,
+  type Capacity,
+  createActivations,
+  fits,
+  largerCapacity,
+  requiredCapacity,
+} from '../llama/activations.ts';
+import { recordBackward } from '../llama/backward.ts';
+import { recordForward } from '../llama/forward.ts';
+import { recordLoss } from '../llama/head.ts';
+import type { AdapterBuffers } from '../llama/linear.ts';
+import type { Model } from '../llama/weights.ts';
+import type { PaddedBatch } from './batch.ts';
+
+/** 'train' leaves gradients and losses, with dropout; 'evaluate' leaves losses and hits, without. */
+export type PassKind = 'train' | 'evaluate';
+
+/** Recorded passes, one per (kind, batch, sequence, label rows), all on one table of activations that only ever grows. */
+export interface Programs {
+  /** Uploads the batch and submits its pass. Returns the activations, where its losses will stand. */
+  run(kind: PassKind, batch: PaddedBatch): Promise<Activations>;
+  /** GPU memory of the activations. */
+  readonly bytes: number;
+  destroy(): void;
+}
+
+export function createPrograms(model: Model, adapter: AdapterBuffers, step: BufferView): Programs {
+  const { gpu, config } = model;
+  const { config: lora } = adapter.layout;
+  const programs = new Map<string, Program>();
+  let acts: Activations | undefined;
+
+  const reserve = (wanted: Capacity): Activations => {
+    if (acts && fits(wanted, acts.capacity)) return acts;
+    const capacity = acts ? largerCapacity(acts.capacity, wanted) : wanted;
+    destroy(); // before the new table is made: both at once might not fit
+    acts = createActivations(gpu, config, capacity, { lora, pass: 'backward' });
+    return acts;
+  };
+  const destroy = () => {
+    for (const program of programs.values()) program.destroy();
+    programs.clear();
+    acts?.destroy();
+    acts = undefined;
+  };
+  const record = (kind: PassKind, shape: BatchShape, table: Activations): Promise<Program> => {
+    const b = createProgramBuilder(gpu);
+    const dropout = kind === 'train' && lora.dropout > 0 ? { probability: lora.dropout, step } : null;
+    const pass = { b, model, adapter, dropout, acts: table, shape };
+    recordForward(pass);
+    recordLoss(pass, step, kind === 'train');
+    if (kind === 'train') recordBackward(pass);
+    return b.finish(`${kind} ${shape.batch}×${shape.seq}, ${shape.labelRows} label rows`);
+  };
+  return {
+    async run(kind, batch) {
+      const { shape } = batch;
+      const table = reserve(requiredCapacity(config, shape));
+      const key = `${kind} ${shape.batch} ${shape.seq} ${shape.labelRows}`;
+      let program = programs.get(key);
+      if (!program) {
+        program = await record(kind, shape, table);
+        programs.set(key, program);
+      }
+      for (const name of ['ids', 'positions', 'segments', 'labelIndex', 'labels'] as const) {
+        writeView(gpu.device, table[name], batch[name]);
+      }
+      program.run();
+      return table;
+    },
+    get bytes() {
+      return acts?.bytes ?? 0;
+    },
+    destroy,
+  };
+}
+
+/** Tokens of one micro-batch: enough to fill the adapter, little enough for its memory and its watchdog. */
+const MICRO_BATCH_TOKENS = { hardware: 2048, llvmpipe: 2048, swiftshader: 2048 } as const;
+
+/** Rows of `seq` tokens that one micro-batch may have on this adapter. At least 1: a row is never cut. */
+export function maxMicroBatchRows(model: Model, seq: number): number {
+  const { gpu, config } = model;
+  const { heads, headDim, hiddenSize, intermediateSize } = config;
+  const limit = Math.min(gpu.device.limits.maxBufferSize, gpu.device.limits.maxStorageBufferBindingSize);
+  const widest = Math.max(hiddenSize, intermediateSize, heads * headDim, heads * seq); // the last: attention's probabilities
+  const rowsByBinding = Math.floor(limit / (4 * seq * widest));
+  return Math.max(1, Math.min(rowsByBinding, Math.floor(MICRO_BATCH_TOKENS[gpu.adapter.kind] / seq)));
+}

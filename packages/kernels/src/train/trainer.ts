@@ -1,0 +1,173 @@
+import { writeView } from '../gpu/buffers.ts';
+import { createReadback } from '../gpu/readback.ts';
+import { ModelError } from '../llama/error.ts';
+import type { Model } from '../llama/weights.ts';
+import { type AdapterLayout, adapterLayout, type LoraConfig } from '../lora/layout.ts';
+import { checkExamples, labelCount, microBatches, type PaddedBatch, padBatch, type TokenizedExample } from './batch.ts';
+import { type EvaluateOptions, type Evaluation, evaluateExamples } from './evaluate.ts';
+import { createOptimizer, type Optimizer, type OptimizerState, type StepOptions } from './optimizer.ts';
+import { createPrograms, maxMicroBatchRows } from './programs.ts';
+
+export interface TrainerOptions {
+  /** Most rows in one micro-batch, below what the adapter allows; larger batches are split and accumulated. */
+  readonly maxBatchRows?: number;
+}
+
+export interface StepResult {
+  /** Mean over the label tokens of the batch, before the update. */
+  readonly lossNats: number;
+  /** Euclidean norm of the adapter's gradient, after the affine correction and before clipping. */
+  readonly gradNorm: number;
+  readonly labelTokens: number;
+  /** Tokens that went through the model, padding left out. */
+  readonly tokens: number;
+}
+
+/** Trains one LoRA adapter on one model. Promised calls queue up behind each other; the setters act at once. */
+export interface Trainer {
+  readonly layout: AdapterLayout;
+  /** GPU memory besides the model's weights, so far. */
+  readonly bytes: number;
+  setAdapter(vector: Float32Array): void;
+  adapter(): Promise<Float32Array<ArrayBuffer>>;
+  /** One optimiser step on the whole batch. Throws ModelError 'bad-labels', 'bad-token' or 'too-long'. */
+  step(batch: readonly TokenizedExample[], options: StepOptions): Promise<StepResult>;
+  /** The gradient of the batch's mean loss, without an update, correction or dropout seed of its own. */
+  gradients(batch: readonly TokenizedExample[]): Promise<Float32Array<ArrayBuffer>>;
+  /** Forgets AdamW's moments and step count. */
+  resetOptimizer(): void;
+  optimizerState(): Promise<OptimizerState>;
+  setOptimizerState(state: OptimizerState): void;
+  /** Sets w₀ of the proximal term. */
+  setReference(vector: Float32Array): void;
+  /** Sets the drift d added by every step, or none. */
+  setDrift(vector: Float32Array | null): void;
+  evaluate(examples: readonly TokenizedExample[], options?: EvaluateOptions): Promise<Evaluation>;
+  destroy(): void;
+}
+
+/** Allocates adapter, gradient and moments for `lora` on `model`; activations follow with the first batch. */
+export async function createTrainer(model: Model, lora: LoraConfig, options: TrainerOptions = {}): Promise<Trainer> {
+  const { gpu, config } = model;
+  const layout = adapterLayout(config, lora);
+  const optimizer = createOptimizer(gpu, layout.length);
+  const { vector, gradient, step } = optimizer;
+  const programs = createPrograms(model, { layout, vector, gradient }, step);
+  const readback = createReadback(gpu, 1024);
+  const maxRows = (seq: number) =>
+    Math.min(maxMicroBatchRows(model, seq), options.maxBatchRows ?? Number.POSITIVE_INFINITY);
+  const queued = createQueue();
+  const upload = (view: typeof vector, values: Float32Array, what: string) => {
+    checkVector(values, layout.length, what);
+    writeView(gpu.device, view, values);
+  };
+  /** Accumulates the batch's gradient and queues the read-back of its losses, one micro-batch after the other. */
+  const accumulate = async (batch: readonly TokenizedExample[], stepOptions: StepOptions): Promise<PaddedBatch[]> => {
+    checkExamples(batch, config);
+    const labelTokens = batch.reduce((sum, example) => sum + labelCount(example), 0);
+    if (labelTokens === 0)
+      throw new ModelError('bad-labels', `a batch of ${batch.length} examples has no labelled token to learn`);
+    const parts = microBatches(batch, maxRows);
+    const rows = parts[0]?.length ?? 0;
+    optimizer.clearGradient();
+    const padded: PaddedBatch[] = [];
+    for (const [i, part] of parts.entries()) {
+      const micro = padBatch(part, rows);
+      optimizer.writeStep(stepOptions, labelTokens, i);
+      const acts = await programs.run('train', micro);
+      readback.copy(acts.loss, micro.labelTokens);
+      padded.push(micro);
+    }
+    return padded;
+  };
+  await gpu.idle();
+  return {
+    layout,
+    get bytes() {
+      return optimizer.bytes + programs.bytes;
+    },
+    setAdapter: (values) => upload(vector, values, 'adapter'),
+    adapter: () => queued(() => gpu.readF32(vector, layout.length)),
+    step: (batch, stepOptions) =>
+      queued(async () => {
+        const padded = await accumulate(batch, stepOptions);
+        await optimizer.update(stepOptions);
+        readback.copy(optimizer.sumSquares, 1);
+        return stepResult(new Float32Array(await readback.read()), padded);
+      }),
+    gradients: (batch) =>
+      queued(async () => {
+        await accumulate(batch, { learningRate: 0 });
+        await readback.read();
+        return gpu.readF32(gradient, layout.length);
+      }),
+    ...stateAccess(model, optimizer, layout.length, queued),
+    setReference: (values) => upload(optimizer.reference, values, 'reference adapter'),
+    setDrift(values) {
+      optimizer.hasDrift = values !== null;
+      if (values) upload(optimizer.drift, values, 'drift');
+    },
+    evaluate: (examples, evaluateOptions = {}) =>
+      queued(() => {
+        checkExamples(examples, config);
+        return evaluateExamples({ programs, readback, maxRows }, examples, evaluateOptions);
+      }),
+    destroy() {
+      programs.destroy();
+      optimizer.destroy();
+      readback.destroy();
+    },
+  };
+}
+
+/** `values`: the losses of every micro-batch one behind the other, then Σ g². */
+function stepResult(values: Float32Array, padded: readonly PaddedBatch[]): StepResult {
+  const labelTokens = values.length - 1;
+  let loss = 0;
+  for (let i = 0; i < labelTokens; i++) loss += values[i] ?? 0;
+  const tokens = padded.reduce((sum, batch) => sum + batch.tokens, 0);
+  return { lossNats: loss / labelTokens, gradNorm: Math.sqrt(values[labelTokens] ?? 0), labelTokens, tokens };
+}
+
+type Queue = <T>(work: () => Promise<T>) => Promise<T>;
+
+function createQueue(): Queue {
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const result = last.then(work);
+    last = result.catch(() => undefined);
+    return result;
+  };
+}
+
+function stateAccess({ gpu }: Model, optimizer: Optimizer, length: number, queued: Queue) {
+  const setOptimizerState = ({ m, v, t }: OptimizerState): void => {
+    checkVector(m, length, 'AdamW m');
+    checkVector(v, length, 'AdamW v');
+    writeView(gpu.device, optimizer.m, m);
+    writeView(gpu.device, optimizer.v, v);
+    optimizer.t = t;
+  };
+  return {
+    setOptimizerState,
+    resetOptimizer: () => setOptimizerState({ m: new Float32Array(length), v: new Float32Array(length), t: 0 }),
+    optimizerState: () =>
+      queued(async () => ({
+        m: await gpu.readF32(optimizer.m, length),
+        v: await gpu.readF32(optimizer.v, length),
+        t: optimizer.t,
+      })),
+  };
+}
+
+/** Throws ModelError 'bad-adapter' unless the vector has `length` finite elements. */
+function checkVector(values: Float32Array, length: number, what: string): void {
+  if (values.length !== length) {
+    throw new ModelError(
+      'bad-adapter',
+      `${what}: got ${values.length} elements, expected ${length}: is it for another model or rank?`,
+    );
+  }
+  const at = values.findIndex((value) => !Number.isFinite(value));
+  if (at >= 0) throw new ModelError('bad-adapter', `${what}: element ${at} is ${values[at]}, expected a finite number`);
+}
