@@ -1,0 +1,29 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Kysely, SqliteDialect } from 'kysely';
+import Sqlite from 'libsql';
+import { migrate } from './migrations.ts';
+import type { Database } from './schema.ts';
+
+/** The database, or a transaction on it: every query takes either. */
+export type Db = Kysely<Database>;
+
+/**
+ * Opens (and migrates) `cotune.db` in the data directory. WAL with synchronous=FULL: a committed transaction survives
+ * both `kill -9` and a power cut. There is one connection, so transactions never interleave.
+ */
+export async function openDatabase(dataDir: string): Promise<Db> {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const sqlite = new Sqlite(join(dataDir, 'cotune.db'));
+  sqlite.pragma('journal_mode = WAL');
+  sqlite.pragma('synchronous = FULL');
+  sqlite.pragma('busy_timeout = 5000');
+  const db = new Kysely<Database>({ dialect: new SqliteDialect({ database: sqlite }) });
+  try {
+    await migrate(db);
+  } catch (error) {
+    await db.destroy();
+    throw error;
+  }
+  return db;
+}
