@@ -9,7 +9,7 @@ export interface SampleOptions {
 
 /**
  * Draws a token id from logits (vocab) by nucleus sampling (Holtzman et al. 2020). Greedy at temperature 0; the lowest id
- * wins a tie. Throws RangeError for options out of range and for logits that hold no finite number.
+ * wins a tie. Throws RangeError for options out of range, and for logits that hold NaN or no finite largest value.
  */
 export function sampleToken(logits: Float32Array, { temperature, topP, random }: SampleOptions): number {
   if (!(temperature >= 0)) throw new RangeError(`temperature ${temperature}: expected a number ≥ 0`);
@@ -17,6 +17,7 @@ export function sampleToken(logits: Float32Array, { temperature, topP, random }:
   let best = -1;
   let largest = Number.NEGATIVE_INFINITY;
   logits.forEach((logit, id) => {
+    if (Number.isNaN(logit)) throw new RangeError(`logit ${id} is not a number: the model has diverged`);
     if (logit > largest) {
       largest = logit;
       best = id;

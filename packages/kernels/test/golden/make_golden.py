@@ -5,9 +5,8 @@
 
 The model is written here from the architecture's definition, with autograd for every gradient, so it shares nothing with
 the WGSL. tiny.json holds one set of f32 weights and three cases: `untied`, `tied` (head = embedding, llama3 rope scaling,
-odd rank) and `int8` (weights quantised row by row, the model run on the
-dequantised values). Tensors are base64 of
-little-endian float32 (int8 where said).
+odd rank) and `int8` (weights quantised row by row, the model run on the dequantised values). Tensors are base64 of
+little-endian float32, and `q` of int8. `adapter` is every LoRA tensor in the order of `gradients`, flattened.
 """
 import base64
 import json
