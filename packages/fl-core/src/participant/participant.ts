@@ -1,8 +1,17 @@
-import type { LocalRule } from '../algorithms/algorithm.ts';
+import type { Algorithm, LocalRule } from '../algorithms/algorithm.ts';
+import type { AlgorithmSettings } from '../algorithms/registry.ts';
 import type { Ack } from '../protocol/events.ts';
-import type { Progress, RoundOffer, RunView, UploadOpen, UploadTicket, UploadVerdict, Welcome } from '../protocol/schema.ts';
+import type {
+  Progress,
+  RoundOffer,
+  RunView,
+  UploadOpen,
+  UploadTicket,
+  UploadVerdict,
+  Welcome,
+} from '../protocol/schema.ts';
 
-/** The socket as the participant logic sees it; the app adapts socket.io-client to it. Requests time out and are retried by the logic. */
+/** The socket as the participant logic sees it; the app adapts socket.io-client to it. A promise that rejects (no answer in time, connection lost) is tried again by the logic; every promise must settle. */
 export interface ParticipantTransport {
   request(event: 'round:accept' | 'round:decline', payload: object): Promise<Ack<null>>;
   openUpload(payload: UploadOpen): Promise<Ack<UploadTicket>>;
@@ -15,7 +24,10 @@ export interface ParticipantTransport {
 
 /** The GPU as the participant logic sees it; the app adapts @cotune/kernels to it. */
 export interface LocalTrainer {
-  /** Trains from `weights` on its own examples in the given order (indices, steps × batchSize of them). Returns the trained vector. */
+  /**
+   *  Trains from `weights` on its own examples in the given order (indices, steps × batchSize of them). Returns the trained vector.
+   *  When `signal` aborts, finishes the step at hand and returns the vector reached so far.
+   */
   train(job: {
     readonly weights: Float32Array;
     readonly order: readonly number[];
@@ -42,7 +54,13 @@ export interface ParticipantStorage {
 export type ParticipantActivity =
   | { readonly kind: 'waiting'; readonly reason: string }
   | { readonly kind: 'downloading'; readonly receivedBytes: number; readonly totalBytes: number }
-  | { readonly kind: 'training'; readonly round: number; readonly step: number; readonly steps: number; readonly lossNats: number | null }
+  | {
+      readonly kind: 'training';
+      readonly round: number;
+      readonly step: number;
+      readonly steps: number;
+      readonly lossNats: number | null;
+    }
   | { readonly kind: 'uploading'; readonly round: number; readonly sentBytes: number; readonly totalBytes: number }
   | { readonly kind: 'uploaded'; readonly round: number; readonly verdict: UploadVerdict }
   | { readonly kind: 'finished' }
@@ -56,7 +74,10 @@ export interface Participant {
   onRunState(run: RunView): void;
   onRemoved(reason: string): void;
   onDisconnect(): void;
-  /** Finishes the current step and leaves; `submit` uploads what was trained so far, otherwise it is discarded. */
+  /**
+   * Finishes the current step and leaves; `submit` uploads what was trained so far, `discard` throws it away and declines
+   * the round. Resolves when that is done; offers that come later are ignored. `discard` also ends a `submit` that waits.
+   */
   stop(how: 'submit' | 'discard'): Promise<void>;
 }
 
@@ -67,6 +88,10 @@ export interface ParticipantOptions {
   /** Number of usable training examples. */
   readonly examples: number;
   readonly now: () => number;
+  /** Waits before a retry; setTimeout when absent. */
+  readonly delay?: (ms: number) => Promise<void>;
+  /** Where algorithms are looked up; ALGORITHMS when absent. */
+  readonly algorithmOf?: (settings: AlgorithmSettings) => Algorithm;
   onActivity(activity: ParticipantActivity): void;
   onStep?(record: { round: number; step: number; lossNats: number; tokensPerSecond: number }): void;
 }

@@ -67,41 +67,59 @@ export interface DecodedVector {
  * for a size that does not match the header, `wrong-hash` for a damaged payload.
  */
 export function decodeVector(bytes: Uint8Array): DecodedVector {
-  if (bytes.length < VECTOR_HEADER_BYTES) {
-    throw new FlError(
-      'wrong-shape',
-      `decodeVector: got ${bytes.length} bytes, expected at least ${VECTOR_HEADER_BYTES}`,
-    );
-  }
-  if (MAGIC.some((byte, i) => bytes[i] !== byte)) {
-    throw new FlError('invalid', 'decodeVector: the bytes do not begin with CTV1; expected an encoded vector');
-  }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const version = view.getUint8(4);
-  if (version !== VECTOR_VERSION) {
-    throw new FlError(
-      'invalid',
-      `decodeVector: got format version ${version}, expected ${VECTOR_VERSION}; update this side`,
-    );
-  }
-  const dtype = VECTOR_DTYPES[view.getUint8(5)];
-  if (dtype === undefined || view.getUint16(6, true) !== 0) {
-    throw new FlError('invalid', `decodeVector: got dtype code ${view.getUint8(5)}, expected 0 (f32) or 1 (f16)`);
-  }
-  const length = view.getUint32(12, true);
+  const { dtype, length, round, payloadCrc32 } = readVectorHeader(bytes);
   if (bytes.length !== encodedBytes(length, dtype)) {
     throw new FlError(
       'wrong-shape',
       `decodeVector: got ${bytes.length} bytes for ${length} ${dtype} values, expected ${encodedBytes(length, dtype)}`,
     );
   }
-  // A copy: sockets deliver views at odd offsets of a larger buffer.
-  const payload = new Uint8Array(bytes.subarray(VECTOR_HEADER_BYTES));
-  if (crc32(payload) !== view.getUint32(16, true)) {
+  const payload = bytes.subarray(VECTOR_HEADER_BYTES);
+  if (crc32(payload) !== payloadCrc32) {
     throw new FlError('wrong-hash', 'decodeVector: the payload does not match its crc32; transfer it again');
   }
-  const vector = dtype === 'f32' ? new Float32Array(payload.buffer) : halvesToSingles(new Uint16Array(payload.buffer));
-  return { vector, round: view.getUint32(8, true), dtype };
+  return { vector: decodePayload(payload, dtype), round, dtype };
+}
+
+/** Values of a whole payload or of a slice of one, from bytes of any alignment. */
+export function decodePayload(payload: Uint8Array, dtype: VectorDtype): Float32Array<ArrayBuffer> {
+  // A copy: sockets deliver views at odd offsets of a larger buffer.
+  const aligned = new Uint8Array(payload).buffer;
+  return dtype === 'f32' ? new Float32Array(aligned) : halvesToSingles(new Uint16Array(aligned));
+}
+
+export interface VectorHeader {
+  readonly dtype: VectorDtype;
+  readonly length: number;
+  readonly round: number;
+  readonly payloadCrc32: number;
+}
+
+/** The first VECTOR_HEADER_BYTES of an encoded vector. FlError `invalid` for another format, `wrong-shape` when cut. */
+export function readVectorHeader(bytes: Uint8Array): VectorHeader {
+  if (bytes.length < VECTOR_HEADER_BYTES) {
+    throw new FlError(
+      'wrong-shape',
+      `vector header: got ${bytes.length} bytes, expected at least ${VECTOR_HEADER_BYTES}`,
+    );
+  }
+  if (MAGIC.some((byte, i) => bytes[i] !== byte)) {
+    throw new FlError('invalid', 'vector header: the bytes do not begin with CTV1; expected an encoded vector');
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const version = view.getUint8(4);
+  if (version !== VECTOR_VERSION) {
+    throw new FlError(
+      'invalid',
+      `vector header: got format version ${version}, expected ${VECTOR_VERSION}; update this side`,
+    );
+  }
+  const dtype = VECTOR_DTYPES[view.getUint8(5)];
+  if (dtype === undefined || view.getUint16(6, true) !== 0) {
+    throw new FlError('invalid', `vector header: got dtype code ${view.getUint8(5)}, expected 0 (f32) or 1 (f16)`);
+  }
+  const payloadCrc32 = view.getUint32(16, true);
+  return { dtype, length: view.getUint32(12, true), round: view.getUint32(8, true), payloadCrc32 };
 }
 
 function halvesToSingles(halves: Uint16Array): Float32Array<ArrayBuffer> {

@@ -1,0 +1,110 @@
+import { FlError } from '../error.ts';
+import {
+  decodePayload,
+  decodeVector,
+  encodedBytes,
+  encodeVector,
+  readVectorHeader,
+  VECTOR_HEADER_BYTES,
+} from '../protocol/codec.ts';
+import { allFinite } from '../vector.ts';
+import type { Algorithm, AlgorithmState, ClientUpdate } from './algorithm.ts';
+import { decodeAlgorithmState, encodeAlgorithmState } from './state-codec.ts';
+
+/** An encoded update on disk or in memory; its hash was checked when it arrived. */
+export interface EncodedUpdate {
+  readonly participantId: string;
+  readonly examples: number;
+  /** Size of the encoded update. */
+  readonly bytes: number;
+  read(offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
+}
+
+export interface AggregateInput {
+  readonly algorithm: Algorithm;
+  readonly hyper: unknown;
+  /** The encoded global adapter that the round started from. */
+  readonly adapter: Uint8Array;
+  /** What the previous round returned; null before the first. */
+  readonly algorithmState: Uint8Array | null;
+  readonly updates: readonly EncodedUpdate[];
+  /** The round that is being closed. */
+  readonly round: number;
+  /** Values taken at a time from every update; memory is updates × this. Default 65536. */
+  readonly sliceLength?: number;
+}
+
+export interface Aggregate {
+  /** The encoded adapter (f32) that round + 1 starts from. */
+  readonly adapter: Uint8Array<ArrayBuffer>;
+  /** Null for an algorithm that carries nothing. */
+  readonly algorithmState: Uint8Array<ArrayBuffer> | null;
+}
+
+/**
+ * The server half of a round over encoded bytes, slice by slice; bit-identical whatever the slice length and the order of
+ * updates. FlError `not-finite` when the result has a NaN or an infinity, `wrong-shape` when an update has another length.
+ */
+export async function aggregateUpdates(input: AggregateInput): Promise<Aggregate> {
+  const { algorithm, hyper, updates, round, sliceLength = 65_536 } = input;
+  const { vector: weights } = decodeVector(input.adapter);
+  const opened = await Promise.all(updates.map((update) => openUpdate(update, weights.length)));
+  const state =
+    input.algorithmState === null ? algorithm.initialState(weights.length) : decodeAlgorithmState(input.algorithmState);
+  const next = new Float32Array(weights.length);
+  const nextVectors: Record<string, Float32Array> = {};
+  let numbers = state.numbers;
+  for (let start = 0; start < weights.length; start += sliceLength) {
+    const end = Math.min(start + sliceLength, weights.length);
+    const slices = await Promise.all(opened.map((update) => update(start, end)));
+    const step = algorithm.serverStep({
+      weights: weights.slice(start, end),
+      updates: slices,
+      hyper,
+      state: sliceState(state, start, end),
+    });
+    if (!allFinite(step.weights)) {
+      throw new FlError(
+        'not-finite',
+        `aggregate of round ${round} has a value that is not finite between ${start} and ${end}; it is not published`,
+      );
+    }
+    next.set(step.weights, start);
+    for (const [name, vector] of Object.entries(step.state.vectors)) {
+      nextVectors[name] ??= new Float32Array(weights.length);
+      nextVectors[name].set(vector, start);
+    }
+    numbers = step.state.numbers;
+  }
+  const empty = Object.keys(nextVectors).length === 0 && Object.keys(numbers).length === 0;
+  return {
+    adapter: encodeVector(next, { dtype: 'f32', round: round + 1 }),
+    algorithmState: empty ? null : encodeAlgorithmState({ vectors: nextVectors, numbers }),
+  };
+}
+
+const sliceState = (state: AlgorithmState, start: number, end: number): AlgorithmState => ({
+  numbers: state.numbers,
+  vectors: Object.fromEntries(Object.entries(state.vectors).map(([name, vector]) => [name, vector.slice(start, end)])),
+});
+
+/** Reads the header and returns a function that reads values [start, end). */
+async function openUpdate(
+  update: EncodedUpdate,
+  length: number,
+): Promise<(start: number, end: number) => Promise<ClientUpdate>> {
+  const { participantId, examples } = update;
+  const header = readVectorHeader(await update.read(0, VECTOR_HEADER_BYTES));
+  if (header.length !== length || update.bytes !== encodedBytes(length, header.dtype)) {
+    throw new FlError(
+      'wrong-shape',
+      `update of ${participantId}: got ${header.length} values in ${update.bytes} bytes, expected ${length} values`,
+    );
+  }
+  const width = header.dtype === 'f32' ? 4 : 2;
+  return async (start, end) => ({
+    participantId,
+    examples,
+    delta: decodePayload(await update.read(VECTOR_HEADER_BYTES + start * width, (end - start) * width), header.dtype),
+  });
+}
