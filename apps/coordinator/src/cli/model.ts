@@ -32,7 +32,9 @@ export async function openModelOnGpu(path: string, dtype: WeightDtype, software:
 
 export async function loadOnGpu(gpu: Gpu, source: ModelSource): Promise<OpenedModel> {
   const bar = progressBar('loading model');
-  const model = await loadModel(gpu, source, { onProgress: (loaded, total) => bar.update(loaded, total) });
+  const model = await loadModel(gpu, source, {
+    onProgress: ({ loadedBytes, totalBytes }) => bar.update(loadedBytes, totalBytes),
+  });
   bar.end();
   return { gpu, source, model, tokenizer: async () => loadTokenizer(await source.tokenizerJson(), source.config) };
 }

@@ -70,7 +70,7 @@ async function start(options: ServeOptions): Promise<Coordinator> {
     models,
     evaluations,
     webDir: assets.web(),
-    log: createLog(),
+    log: createLog('info'),
   });
 }
 
@@ -83,7 +83,10 @@ async function offeredModel(dir: string, dataDir: string): Promise<{ id: string;
   const out = join(dataDir, 'models', id);
   if (!existsSync(join(out, 'model.json'))) {
     const bar = progressBar(`quantising ${title}`);
-    await quantizeModel(directorySource(dir), directorySink(out), { dtype: 'int8', onProgress: bar.update });
+    await quantizeModel(directorySource(dir), directorySink(out), {
+      dtype: 'int8',
+      onProgress: ({ bytesDone, bytesTotal }) => bar.update(bytesDone, bytesTotal),
+    });
     bar.end();
   }
   return { id, title, dir: out };

@@ -1,4 +1,4 @@
-import { roundOrder, TEMPLATE_IDS, type TemplateId } from '@cotune/fl-core';
+import { exampleOrder, TEMPLATE_IDS, type TemplateId } from '@cotune/fl-core';
 import {
   adapterLayout,
   createTrainer,
@@ -92,7 +92,9 @@ async function runTrain(options: TrainOptions): Promise<void> {
   const trainer = await createTrainer(model, start.lora);
   trainer.setAdapter(start.vector);
   const needed = options.steps * options.batch;
-  const order = options.shuffle ? roundOrder({ examples: examples.length, needed, seed: options.seed }) : undefined;
+  const order = options.shuffle
+    ? exampleOrder({ examples: examples.length, count: needed, seed: options.seed })
+    : undefined;
   const rows = order ? order.map((index) => examples[index] as (typeof examples)[number]) : examples;
 
   const log = jsonLog(options.log);
@@ -109,21 +111,21 @@ async function runTrain(options: TrainOptions): Promise<void> {
     learningRate: options.lr,
     clipNorm: options.clip,
     weightDecay: options.weightDecay,
-    seed: options.seed,
+    dropoutSeed: options.seed,
     signal: abort.signal,
     onStep(record) {
       first ??= record.lossNats;
       last = record.lossNats;
-      done = record.step;
+      done = record.step + 1;
       log.write({
-        step: record.step,
+        step: done,
         loss: record.lossNats,
         grad_norm: record.gradNorm,
         lr: options.lr,
         tokens: record.tokens,
-        ms: record.ms,
+        ms: Math.round(record.seconds * 1000),
       });
-      bar.update(record.step, options.steps, `loss ${record.lossNats.toFixed(4)}`);
+      bar.update(done, options.steps, `loss ${record.lossNats.toFixed(4)}`);
     },
   });
   bar.end();

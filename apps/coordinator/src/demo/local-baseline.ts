@@ -1,4 +1,4 @@
-import { ALGORITHMS, cosineLearningRate, EMPTY_STATE, roundOrder, roundSeed } from '@cotune/fl-core';
+import { ALGORITHMS, cosineLearningRate, exampleOrder, roundSeed } from '@cotune/fl-core';
 import type { HeldOutMetrics, RunConfig } from '@cotune/fl-core/protocol';
 import { adapterLayout, createTrainer, initAdapter, type Model, type TokenizedExample } from '@cotune/kernels';
 import { localTrainer } from '../participant/trainer.ts';
@@ -18,7 +18,7 @@ export async function localBaseline(
 ): Promise<HeldOutMetrics[]> {
   const start = initAdapter(adapterLayout(model.config, config.lora), config.seed);
   const total = shards.length * config.rounds * config.steps;
-  const rule = ALGORITHMS.local.localRule({}, EMPTY_STATE);
+  const rule = ALGORITHMS.local.localRule();
   const metrics: HeldOutMetrics[] = [];
   const trainer = await createTrainer(model, config.lora);
   let done = 0;
@@ -29,7 +29,7 @@ export async function localBaseline(
       const seed = roundSeed(config.seed, round, ordinal);
       weights = await local.train({
         weights,
-        order: roundOrder({ examples: examples.length, needed: config.steps * config.batchSize, seed }),
+        order: exampleOrder({ examples: examples.length, count: config.steps * config.batchSize, seed }),
         steps: config.steps,
         batchSize: config.batchSize,
         learningRate: cosineLearningRate({

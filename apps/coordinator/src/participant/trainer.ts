@@ -20,17 +20,17 @@ export function localTrainer(trainer: Trainer, examples: readonly TokenizedExamp
         learningRate: job.learningRate,
         clipNorm: job.clipNorm,
         weightDecay: job.weightDecay,
-        seed: job.seed,
+        dropoutSeed: job.seed,
         mu: job.rule.mu,
         ...(job.rule.driftTarget && { driftTarget: job.rule.driftTarget }),
         signal: job.signal,
         onStep: (record) =>
           job.onStep({
-            step: record.step,
+            step: record.step + 1,
             lossNats: record.lossNats,
             gradNorm: record.gradNorm,
-            tokensPerSecond: record.ms > 0 ? (record.tokens * 1000) / record.ms : 0,
-            ms: record.ms,
+            tokensPerSecond: record.seconds > 0 ? record.tokens / record.seconds : 0,
+            ms: record.seconds * 1000,
           }),
       });
       return trainer.adapter();
