@@ -1,6 +1,6 @@
-export { type PeftAdapter, peftFiles, readPeft } from './export/peft.ts';
-export { formatPeftConfig, parsePeftConfig } from './export/peft-config.ts';
-export { type BufferView, createArena } from './gpu/buffers.ts';
+// The engine's public face. It runs wherever WebGPU does; what only Node has is in '@cotune/kernels/node'.
+export { PEFT_WEIGHTS, type PeftAdapter, peftFiles, readPeft } from './export/peft.ts';
+export { PEFT_CONFIG } from './export/peft-config.ts';
 export {
   type AdapterKind,
   type AdapterSummary,
@@ -11,9 +11,10 @@ export {
 } from './gpu/device.ts';
 export { GpuError, type GpuErrorCode } from './gpu/error.ts';
 export { ConfigError, type LlamaConfig, parseLlamaConfig, type RopeScaling } from './llama/config.ts';
+export { ModelError, type ModelErrorCode } from './llama/error.ts';
 export { type Generated, type GenerateOptions, generate } from './llama/generate.ts';
 export type { ModelSource, TensorData } from './llama/source.ts';
-export { loadModel, type Model } from './llama/weights.ts';
+export { type LoadModelOptions, type LoadProgress, loadModel, type Model } from './llama/weights.ts';
 export { initAdapter } from './lora/init.ts';
 export {
   type AdapterLayout,
@@ -24,16 +25,21 @@ export {
   type LoraTarget,
   targetShape,
 } from './lora/layout.ts';
-export * from './quantize/error.ts';
+export { ModelFileError, type ModelFileErrorCode } from './quantize/error.ts';
 export { httpSource } from './quantize/http-source.ts';
-export { type ModelManifest, modelManifest } from './quantize/manifest.ts';
-export { memorySource } from './quantize/memory-files.ts';
+export { openHuggingFaceModel } from './quantize/hugging-face.ts';
+export { MANIFEST, type ModelManifest, modelManifest, parseManifest, readManifest } from './quantize/manifest.ts';
+export { memorySink, memorySource } from './quantize/memory-files.ts';
 export { openModelDirectory, verifyModelDirectory } from './quantize/model-directory.ts';
 export { openModel } from './quantize/open-model.ts';
-export { quantizeModel } from './quantize/quantize-model.ts';
-export { quantizeRows } from './quantize/quantize-rows.ts';
+export { type QuantizeOptions, type QuantizeProgress, quantizeModel } from './quantize/quantize-model.ts';
+export { type QuantizedRows, quantizeRows } from './quantize/quantize-rows.ts';
+export { openSafetensors, type SafetensorsReader } from './quantize/safetensors.ts';
+export { sha256Hex } from './quantize/sha256.ts';
 export type { FileSink, FileSource } from './quantize/source.ts';
+export { readChatTemplate } from './quantize/tokenizer-file.ts';
 export type { TokenizedExample } from './train/batch.ts';
-export type { StepOptions } from './train/optimizer.ts';
-export { type StepRecord, type TrainOptions, train } from './train/train.ts';
+export type { EvaluateOptions, Evaluation } from './train/evaluate.ts';
+export type { OptimizerState, StepOptions } from './train/optimizer.ts';
+export { type StepRecord, type TrainOptions, type TrainResult, train } from './train/train.ts';
 export { createTrainer, type StepResult, type Trainer, type TrainerOptions } from './train/trainer.ts';

@@ -122,7 +122,9 @@ describe('trainer', () => {
   });
 
   it('overfits one batch, and evaluates it as learned', async () => {
-    const trainer = await createTrainer(await tinyModel('int8'), { ...ALL, rank: 8, alpha: 16 });
+    // Three times the usual weights: a frozen head of unit weights cannot give any token more than two thirds.
+    const model = await loadModel(await testGpu(), randomSource(TINY, 'int8', 1, 3));
+    const trainer = await createTrainer(model, { ...ALL, rank: 8, alpha: 16 });
     trainer.setAdapter(initAdapter(trainer.layout, 5));
     const batch = examples(4);
     const before = await trainer.evaluate(batch);
@@ -139,8 +141,9 @@ describe('trainer', () => {
     expect(result.steps).toBe(100);
     expect(before.exactMatch).toBe(0);
     expect(after).toMatchObject({ exactMatch: 1, rows: 4, labelTokens: before.labelTokens });
-    expect(after.lossNats).toBeLessThan(0.5);
+    expect(after.lossNats).toBeLessThan(0.05);
     trainer.destroy();
+    model.destroy();
   });
 
   it('counts a row as matched only when every label token is the argmax', async () => {

@@ -1,0 +1,33 @@
+import { createArena, writeView } from '../src/gpu/buffers.ts';
+import { createProgramBuilder } from '../src/gpu/program.ts';
+import { createActivations, requiredCapacity } from '../src/llama/activations.ts';
+import { recordForward } from '../src/llama/forward.ts';
+import { recordLogits } from '../src/llama/head.ts';
+import type { Model } from '../src/llama/weights.ts';
+import type { AdapterLayout } from '../src/lora/layout.ts';
+
+/** Logits (tokens, vocab) at every position of one sequence, by the forward pass that training uses. */
+export async function fullLogits(
+  model: Model,
+  adapter: { readonly layout: AdapterLayout; readonly vector: Float32Array } | null,
+  ids: readonly number[],
+): Promise<Float32Array<ArrayBuffer>> {
+  const { gpu, config } = model;
+  const arena = createArena(gpu.device);
+  const shape = { batch: 1, seq: ids.length, labelRows: ids.length };
+  const lora = adapter?.layout.config ?? null;
+  const acts = createActivations(gpu, config, requiredCapacity(config, shape), { lora, pass: 'forward' });
+  const b = createProgramBuilder(gpu);
+  const bound = adapter && { layout: adapter.layout, vector: arena.upload('adapter', adapter.vector), gradient: null };
+  recordForward({ b, model, adapter: bound, dropout: null, acts, shape });
+  recordLogits({ b, model, acts, shape });
+  const program = await b.finish('full forward');
+  const count = Uint32Array.from(ids, (_, t) => t);
+  writeView(gpu.device, acts.ids, Uint32Array.from(ids));
+  writeView(gpu.device, acts.positions, count);
+  writeView(gpu.device, acts.labelIndex, count);
+  program.run();
+  const logits = await gpu.readF32(acts.logits, ids.length * config.vocabSize);
+  for (const resource of [program, acts, arena]) resource.destroy();
+  return logits;
+}
