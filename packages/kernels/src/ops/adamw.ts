@@ -1,8 +1,8 @@
 import type { BufferView } from '../gpu/buffers.ts';
-import { defineKernel } from '../gpu/kernel.ts';
 import { gridFor, type ProgramBuilder } from '../gpu/program.ts';
 import adamwWgsl from './adamw.wgsl?raw';
 import addDriftWgsl from './add_drift.wgsl?raw';
+import { defineValueKernels, widest } from './value_kernels.ts';
 
 /*
  * AdamW (Loshchilov and Hutter 2019) as torch.optim.AdamW, after clipping as torch.nn.utils.clip_grad_norm_:
@@ -10,11 +10,11 @@ import addDriftWgsl from './add_drift.wgsl?raw';
  *   m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²
  *   w ← w (1 − lr · decay) − lr · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)
  */
-export const adamwKernel = defineKernel({
+export const adamwKernel = defineValueKernels({
   name: 'adamw',
   wgsl: adamwWgsl,
   // rest = 1 − β comes from the CPU: in f32, 1 − 0.999 is off by 1e-5.
-  params: { length: 'u32', beta1: 'f32', beta2: 'f32', rest1: 'f32', rest2: 'f32', eps: 'f32' },
+  params: { values: 'u32', beta1: 'f32', beta2: 'f32', rest1: 'f32', rest2: 'f32', eps: 'f32' },
   buffers: { w: 'write', g: 'read', m: 'write', v: 'write', sum_squares: 'read', step: 'read' },
 });
 
@@ -40,14 +40,15 @@ export interface AdamW {
 /** One step of AdamW with global-norm clipping on a flat vector. */
 export function adamw(b: ProgramBuilder, options: AdamW): void {
   const { w, g, m, v, sumSquares, step, length, beta1, beta2, eps } = options;
-  const params = { length, beta1, beta2, rest1: 1 - beta1, rest2: 1 - beta2, eps };
-  b.dispatch(adamwKernel, { w, g, m, v, sum_squares: sumSquares, step }, params, gridFor(length, 64));
+  const { kernel, values } = widest(adamwKernel, length);
+  const params = { values, beta1, beta2, rest1: 1 - beta1, rest2: 1 - beta2, eps };
+  b.dispatch(kernel, { w, g, m, v, sum_squares: sumSquares, step }, params, gridFor(values, 64));
 }
 
-export const addDriftKernel = defineKernel({
+export const addDriftKernel = defineValueKernels({
   name: 'add_drift',
   wgsl: addDriftWgsl,
-  params: { length: 'u32' },
+  params: { values: 'u32' },
   buffers: { w: 'write', drift: 'read', step: 'read' },
 });
 
@@ -61,5 +62,6 @@ export interface AddDrift {
 
 /** w −= lr · drift: a drift correction (SCAFFOLD) that AdamW's normalisation must not touch. */
 export function addDrift(b: ProgramBuilder, { w, drift, step, length }: AddDrift): void {
-  b.dispatch(addDriftKernel, { w, drift, step }, { length }, gridFor(length, 64));
+  const { kernel, values } = widest(addDriftKernel, length);
+  b.dispatch(kernel, { w, drift, step }, { values }, gridFor(values, 64));
 }

@@ -1,9 +1,9 @@
-struct Params { length: u32, beta1: f32, beta2: f32, rest1: f32, rest2: f32, eps: f32 }
+struct Params { values: u32, beta1: f32, beta2: f32, rest1: f32, rest2: f32, eps: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> w: array<f32>; // (length)
-@group(0) @binding(2) var<storage, read> g: array<f32>; // (length)
-@group(0) @binding(3) var<storage, read_write> m: array<f32>; // (length)
-@group(0) @binding(4) var<storage, read_write> v: array<f32>; // (length)
+@group(0) @binding(1) var<storage, read_write> w: array<Value>; // (values)
+@group(0) @binding(2) var<storage, read> g: array<Value>; // (values)
+@group(0) @binding(3) var<storage, read_write> m: array<Value>; // (values)
+@group(0) @binding(4) var<storage, read_write> v: array<Value>; // (values)
 @group(0) @binding(5) var<storage, read> sum_squares: array<f32>; // (1)
 @group(0) @binding(6) var<storage, read> step: array<f32>; // STEP values
 
@@ -20,7 +20,7 @@ fn adamw(
   @builtin(local_invocation_index) local: u32,
 ) {
   let i = (group.y * groups.x + group.x) * 64u + local;
-  if (i >= params.length) { return; }
+  if (i >= params.values) { return; }
   var gradient = g[i];
   if (step[CLIP_NORM] > 0.0) { gradient *= min(1.0, step[CLIP_NORM] / (sqrt(sum_squares[0]) + 1e-6)); }
   let first = params.beta1 * m[i] + params.rest1 * gradient;

@@ -1,13 +1,13 @@
 import type { BufferView } from '../gpu/buffers.ts';
-import { defineKernel } from '../gpu/kernel.ts';
 import { gridFor, type ProgramBuilder } from '../gpu/program.ts';
 import addWgsl from './add.wgsl?raw';
+import { defineValueKernels, widest } from './value_kernels.ts';
 
 /* The residual sum x ← x + y. Its backward is the same: the gradient of the sum is added where it branches. */
-export const add = defineKernel({
+export const add = defineValueKernels({
   name: 'add',
   wgsl: addWgsl,
-  params: { length: 'u32' },
+  params: { values: 'u32' },
   buffers: { x: 'write', y: 'read' },
 });
 
@@ -20,5 +20,6 @@ export interface AddInPlace {
 
 /** x += y, elementwise. */
 export function addInPlace(b: ProgramBuilder, { x, y, length }: AddInPlace): void {
-  b.dispatch(add, { x, y }, { length }, gridFor(length, 64));
+  const { kernel, values } = widest(add, length);
+  b.dispatch(kernel, { x, y }, { values }, gridFor(values, 64));
 }

@@ -1,7 +1,7 @@
-struct Params { length: u32 }
+struct Params { values: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>; // (length)
-@group(0) @binding(2) var<storage, read> y: array<f32>; // (length)
+@group(0) @binding(1) var<storage, read_write> x: array<Value>; // (values)
+@group(0) @binding(2) var<storage, read> y: array<Value>; // (values)
 
 @compute @workgroup_size(64)
 fn add(
@@ -10,5 +10,5 @@ fn add(
   @builtin(local_invocation_index) local: u32,
 ) {
   let i = (group.y * groups.x + group.x) * 64u + local;
-  if (i < params.length) { x[i] += y[i]; }
+  if (i < params.values) { x[i] += y[i]; }
 }

@@ -1,7 +1,7 @@
-struct Params { length: u32 }
+struct Params { values: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> w: array<f32>; // (length)
-@group(0) @binding(2) var<storage, read> drift: array<f32>; // (length)
+@group(0) @binding(1) var<storage, read_write> w: array<Value>; // (values)
+@group(0) @binding(2) var<storage, read> drift: array<Value>; // (values)
 @group(0) @binding(3) var<storage, read> step: array<f32>; // STEP values
 
 const LEARNING_RATE = 0u;
@@ -13,5 +13,5 @@ fn add_drift(
   @builtin(local_invocation_index) local: u32,
 ) {
   let i = (group.y * groups.x + group.x) * 64u + local;
-  if (i < params.length) { w[i] -= step[LEARNING_RATE] * drift[i]; }
+  if (i < params.values) { w[i] -= step[LEARNING_RATE] * drift[i]; }
 }

@@ -1,16 +1,16 @@
 import type { BufferView } from '../gpu/buffers.ts';
-import { defineKernel } from '../gpu/kernel.ts';
 import { gridFor, type ProgramBuilder } from '../gpu/program.ts';
 import affineCorrectionWgsl from './affine_correction.wgsl?raw';
+import { defineValueKernels, widest } from './value_kernels.ts';
 
 /*
  * What federated algorithms add to a local gradient: g ← g + μ (w − w₀) + drift.
  * FedProx (Li et al. 2020) sets μ and w₀ = the global adapter; SCAFFOLD (Karimireddy et al. 2020) sets drift = c − cᵢ.
  */
-export const affineCorrectionKernel = defineKernel({
+export const affineCorrectionKernel = defineValueKernels({
   name: 'affine_correction',
   wgsl: affineCorrectionWgsl,
-  params: { length: 'u32' },
+  params: { values: 'u32' },
   buffers: { grad: 'write', w: 'read', w0: 'read', drift: 'read', step: 'read' },
 });
 
@@ -30,5 +30,6 @@ export interface AffineCorrection {
 /** grad += step[mu] · (w − w0) + drift */
 export function affineCorrection(b: ProgramBuilder, options: AffineCorrection): void {
   const { grad, w, w0, drift, step, length } = options;
-  b.dispatch(affineCorrectionKernel, { grad, w, w0, drift, step }, { length }, gridFor(length, 64));
+  const { kernel, values } = widest(affineCorrectionKernel, length);
+  b.dispatch(kernel, { grad, w, w0, drift, step }, { values }, gridFor(values, 64));
 }

@@ -1,9 +1,9 @@
-struct Params { length: u32 }
+struct Params { values: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> grad: array<f32>; // (length)
-@group(0) @binding(2) var<storage, read> w: array<f32>; // (length)
-@group(0) @binding(3) var<storage, read> w0: array<f32>; // (length)
-@group(0) @binding(4) var<storage, read> drift: array<f32>; // (length)
+@group(0) @binding(1) var<storage, read_write> grad: array<Value>; // (values)
+@group(0) @binding(2) var<storage, read> w: array<Value>; // (values)
+@group(0) @binding(3) var<storage, read> w0: array<Value>; // (values)
+@group(0) @binding(4) var<storage, read> drift: array<Value>; // (values)
 @group(0) @binding(5) var<storage, read> step: array<f32>; // STEP values
 
 const MU = 7u;
@@ -15,5 +15,5 @@ fn affine_correction(
   @builtin(local_invocation_index) local: u32,
 ) {
   let i = (group.y * groups.x + group.x) * 64u + local;
-  if (i < params.length) { grad[i] += step[MU] * (w[i] - w0[i]) + drift[i]; }
+  if (i < params.values) { grad[i] += step[MU] * (w[i] - w0[i]) + drift[i]; }
 }

@@ -1,8 +1,8 @@
 import type { BufferView } from '../gpu/buffers.ts';
-import { defineKernel } from '../gpu/kernel.ts';
 import { gridFor, type ProgramBuilder } from '../gpu/program.ts';
 import forwardWgsl from './swiglu.wgsl?raw';
 import backwardWgsl from './swiglu_backward.wgsl?raw';
+import { defineValueKernels, widest } from './value_kernels.ts';
 
 /*
  * SwiGLU (Shazeer 2020), elementwise, with σ the logistic function:
@@ -10,17 +10,17 @@ import backwardWgsl from './swiglu_backward.wgsl?raw';
  *   dup = dy · gate · σ(gate)
  *   dgate = dy · up · σ(gate) · (1 + gate · (1 − σ(gate)))
  */
-export const swiglu = defineKernel({
+export const swiglu = defineValueKernels({
   name: 'swiglu',
   wgsl: forwardWgsl,
-  params: { length: 'u32' },
+  params: { values: 'u32' },
   buffers: { gate: 'read', up: 'read', y: 'write' },
 });
 
-export const swigluGradient = defineKernel({
+export const swigluGradient = defineValueKernels({
   name: 'swiglu_backward',
   wgsl: backwardWgsl,
-  params: { length: 'u32' },
+  params: { values: 'u32' },
   buffers: { gate: 'read', up: 'read', dy: 'read', dgate: 'write', dup: 'write' },
 });
 
@@ -34,7 +34,8 @@ export interface SwigluForward {
 
 /** y = silu(gate) · up */
 export function swigluForward(b: ProgramBuilder, { gate, up, y, length }: SwigluForward): void {
-  b.dispatch(swiglu, { gate, up, y }, { length }, gridFor(length, 64));
+  const { kernel, values } = widest(swiglu, length);
+  b.dispatch(kernel, { gate, up, y }, { values }, gridFor(values, 64));
 }
 
 export interface SwigluBackward {
@@ -49,5 +50,6 @@ export interface SwigluBackward {
 
 /** Overwrites dgate and dup with the gradients of `swigluForward`. */
 export function swigluBackward(b: ProgramBuilder, { gate, up, dy, dgate, dup, length }: SwigluBackward): void {
-  b.dispatch(swigluGradient, { gate, up, dy, dgate, dup }, { length }, gridFor(length, 64));
+  const { kernel, values } = widest(swigluGradient, length);
+  b.dispatch(kernel, { gate, up, dy, dgate, dup }, { values }, gridFor(values, 64));
 }

@@ -1,8 +1,8 @@
-struct Params { length: u32 }
+struct Params { values: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> gate: array<f32>; // (length)
-@group(0) @binding(2) var<storage, read> up: array<f32>; // (length)
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // (length)
+@group(0) @binding(1) var<storage, read> gate: array<Value>; // (values)
+@group(0) @binding(2) var<storage, read> up: array<Value>; // (values)
+@group(0) @binding(3) var<storage, read_write> y: array<Value>; // (values)
 
 @compute @workgroup_size(64)
 fn swiglu(
@@ -11,7 +11,7 @@ fn swiglu(
   @builtin(local_invocation_index) local: u32,
 ) {
   let i = (group.y * groups.x + group.x) * 64u + local;
-  if (i >= params.length) { return; }
+  if (i >= params.values) { return; }
   let g = gate[i];
-  y[i] = g / (1.0 + exp(min(-g, 80.0))) * up[i]; // exp(80) is still finite
+  y[i] = g / (1.0 + exp(min(-g, Value(80.0)))) * up[i]; // exp(80) is still finite
 }

@@ -1,0 +1,2 @@
+alias Value = f32;
+fn total(v: Value) -> f32 { return v; }
