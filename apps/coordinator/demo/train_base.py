@@ -25,6 +25,11 @@ from tokenizer import BOS, EOS, train_tokenizer, write_tokenizer
 WHOLE_WORDS = ('positive', 'negative', 'neutral', 'up', 'down', 'flat')
 PROMPTS = ('Profit at', 'Velmont wins', 'Court', 'Hackers', 'Analysts', 'The new')
 IGNORED = -100
+README = '''---
+license: apache-2.0
+---
+The base of Cotune's demo: see MODEL_CARD.md beside train_base.py, which wrote this directory.
+'''
 
 
 def packed_batch(rng: random.Random, tokenizer, stems, rows: int, row_tokens: int):
@@ -129,6 +134,7 @@ def main() -> None:
         'loss_held_out_names': evaluate(model, tokenizer, TEST_STEMS, f'{args.seed}/evaluation'),
     }
     (args.out / 'config.json').write_text(json.dumps(config.to_json(), indent=2) + '\n')
+    (args.out / 'README.md').write_text(README)
     save_safetensors(model.state_dict(), args.out / 'model.safetensors')
 
     generator = torch.Generator().manual_seed(args.seed)
