@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { algorithmSettings } from '../algorithms/registry.ts';
+import { TEMPLATE_IDS } from '../data/templates.ts';
 import { FL_ERROR_CODES } from '../error.ts';
 
 const id = z.string().min(1).max(128);
@@ -9,7 +10,6 @@ const positive = z.number().int().positive();
 const finite = z.number().refine(Number.isFinite, 'expected a finite number');
 
 export const LORA_TARGET_NAMES = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
-export const TEMPLATE_IDS = ['alpaca', 'vicuna', 'plain'] as const;
 
 /** Settings of a run; what the operator fills in, and all that a participant needs to reproduce its training. */
 export const runConfig = z.object({

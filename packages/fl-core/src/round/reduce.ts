@@ -167,7 +167,9 @@ function removed(state: RunState, participantId: string, reason: string, atMs: n
 /** Somebody left the round: the rest may now be complete, or too few for the quorum. */
 function afterDeparture(state: RunState, atMs: number): Reduced {
   const closed = maybeClose(state, atMs);
-  return closed.state.current?.phase === 'aggregating' ? closed : fillRound(closed.state, atMs);
+  if (closed.state.current?.phase === 'aggregating') return closed;
+  const filled = fillRound(closed.state, atMs);
+  return { state: filled.state, effects: [...closed.effects, ...filled.effects] };
 }
 
 function timer(state: RunState, current: RoundState, which: 'deadline' | 'grace', atMs: number): Reduced {
