@@ -1,4 +1,14 @@
-import { type Effect, FlError, initialRun, type RoundEvent, type RunState, type RunView, reduce, runViewOf } from '@cotune/fl-core';
+import {
+  canApply,
+  type Effect,
+  FlError,
+  initialRun,
+  type RoundEvent,
+  type RunState,
+  type RunView,
+  reduce,
+  runViewOf,
+} from '@cotune/fl-core';
 import type { Log } from './log.ts';
 import type { Db } from './store/database.ts';
 import { appendEvent, readEvents, type StoredRun } from './store/runs.ts';
@@ -8,8 +18,8 @@ type Distribute<T> = T extends unknown ? Omit<T, 'atMs'> : never;
 export type EventBody = Distribute<RoundEvent>;
 
 export interface DispatchOptions {
-  /** Refuses the event by throwing, against the state it would be applied to. */
-  readonly check?: (state: RunState) => void;
+  /** Throws what `canApply` says instead of quietly changing nothing. */
+  readonly strict?: boolean;
   /** Further writes in the same transaction as the event. */
   readonly also?: (trx: Db) => Promise<void>;
 }
@@ -50,11 +60,12 @@ export async function openRun(options: {
   let tail: Promise<unknown> = Promise.resolve();
   let closed = false;
 
-  const step = async (body: EventBody, { check, also }: DispatchOptions): Promise<RunState> => {
+  const step = async (body: EventBody, { strict, also }: DispatchOptions): Promise<RunState> => {
     if (closed) throw new FlError('busy', 'the coordinator is shutting down: connect again in a moment');
-    check?.(state);
     // The log's time never runs backwards, whatever the system clock does.
     const event = { ...body, atMs: Math.max(now(), lastMs) } as RoundEvent;
+    const refusal = strict ? canApply(state, event) : null;
+    if (refusal) throw refusal;
     const reduced = reduce(state, event);
     const changed = reduced.state !== state || reduced.effects.length > 0;
     if (changed || also) {

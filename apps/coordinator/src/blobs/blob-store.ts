@@ -7,6 +7,12 @@ import { blobRow, deleteBlobRow, insertBlob } from '../store/blob-rows.ts';
 import type { Db } from '../store/database.ts';
 import type { BlobKind } from '../store/schema.ts';
 
+/** A blob being read in slices. */
+export interface BlobFile {
+  read(offsetBytes: number, lengthBytes: number): Promise<Uint8Array<ArrayBuffer>>;
+  close(): Promise<void>;
+}
+
 /** Content-addressed files: a blob's name is the SHA-256 of its bytes, so writing one twice is harmless. */
 export interface BlobStore {
   /** Writes temp → fsync → rename → row. */
@@ -15,6 +21,8 @@ export interface BlobStore {
   adopt(kind: BlobKind, path: string, sha256: string, bytes: number): Promise<BlobRef>;
   /** The bytes, their hash checked again. Throws FlError 'not-found' or 'wrong-hash'. */
   read(sha256: string): Promise<Uint8Array<ArrayBuffer>>;
+  /** For reading in slices. Throws FlError 'not-found'. */
+  open(sha256: string): Promise<BlobFile>;
   /** Path and size for serving, when the blob exists and is of this kind. */
   find(kind: BlobKind, sha256: string): Promise<{ path: string; bytes: number } | undefined>;
   remove(sha256: string): Promise<void>;
@@ -55,8 +63,27 @@ export async function openBlobStore(db: Db, dataDir: string, now: () => number):
       const raw = await readFile(pathOf(sha256)).catch(() => undefined);
       if (!raw) throw new FlError('not-found', `blob ${sha256} is not on disk`);
       const actual = createHash('sha256').update(raw).digest('hex');
-      if (actual !== sha256) throw new FlError('wrong-hash', `blob ${sha256} on disk hashes to ${actual}: the file was damaged`);
+      if (actual !== sha256)
+        throw new FlError('wrong-hash', `blob ${sha256} on disk hashes to ${actual}: the file was damaged`);
       return new Uint8Array(raw); // readFile may hand out a slice of a pool; a copy is aligned
+    },
+    async open(sha256) {
+      const file = await open(pathOf(sha256)).catch(() => undefined);
+      if (!file) throw new FlError('not-found', `blob ${sha256} is not on disk`);
+      return {
+        async read(offsetBytes, lengthBytes) {
+          const bytes = new Uint8Array(lengthBytes);
+          let filled = 0;
+          while (filled < lengthBytes) {
+            const { bytesRead } = await file.read(bytes, filled, lengthBytes - filled, offsetBytes + filled);
+            if (bytesRead === 0)
+              throw new FlError('wrong-shape', `blob ${sha256} ends at byte ${offsetBytes + filled}`);
+            filled += bytesRead;
+          }
+          return bytes;
+        },
+        close: () => file.close(),
+      };
     },
     async find(kind, sha256) {
       if (!/^[0-9a-f]{64}$/.test(sha256)) return undefined;

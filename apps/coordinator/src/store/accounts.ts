@@ -10,19 +10,30 @@ export const allows = (role: Role, required: Role): boolean => ROLES.indexOf(rol
 /** Makes the owner's token when there is none yet, or replaces it (ending every session). Otherwise returns null. */
 export async function ownerToken(db: Db, atMs: number, replace: boolean): Promise<string | null> {
   return db.transaction().execute(async (trx) => {
-    const existing = await trx.selectFrom('accounts').select('token_sha256').where('role', '=', 'owner').executeTakeFirst();
+    const existing = await trx
+      .selectFrom('accounts')
+      .select('token_sha256')
+      .where('role', '=', 'owner')
+      .executeTakeFirst();
     if (existing && !replace) return null;
     await trx.deleteFrom('accounts').where('role', '=', 'owner').execute();
     await trx.deleteFrom('sessions').execute();
     const token = newToken('owner');
-    await trx.insertInto('accounts').values({ token_sha256: hashToken(token), role: 'owner', created_at_ms: atMs }).execute();
+    await trx
+      .insertInto('accounts')
+      .values({ token_sha256: hashToken(token), role: 'owner', created_at_ms: atMs })
+      .execute();
     return token;
   });
 }
 
 /** The role behind an account token, or undefined. */
 export async function accountRole(db: Db, token: string): Promise<Role | undefined> {
-  const row = await db.selectFrom('accounts').select('role').where('token_sha256', '=', hashToken(token)).executeTakeFirst();
+  const row = await db
+    .selectFrom('accounts')
+    .select('role')
+    .where('token_sha256', '=', hashToken(token))
+    .executeTakeFirst();
   return row?.role;
 }
 

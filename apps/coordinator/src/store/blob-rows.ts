@@ -2,7 +2,10 @@ import type { Db } from './database.ts';
 import type { BlobKind } from './schema.ts';
 
 /** Notes that a blob's file is complete on disk. An update that happens to equal an adapter becomes servable as one. */
-export async function insertBlob(db: Db, blob: { sha256: string; kind: BlobKind; bytes: number; atMs: number }): Promise<void> {
+export async function insertBlob(
+  db: Db,
+  blob: { sha256: string; kind: BlobKind; bytes: number; atMs: number },
+): Promise<void> {
   const { sha256, kind, bytes, atMs } = blob;
   await db
     .insertInto('blobs')

@@ -39,7 +39,11 @@ export async function createInvitation(
  * whoever holds the token may know that.
  */
 export async function usableInvitation(db: Db, token: string, nowMs: number): Promise<InvitationRow> {
-  const row = await db.selectFrom('invitations').selectAll().where('token_sha256', '=', hashToken(token)).executeTakeFirst();
+  const row = await db
+    .selectFrom('invitations')
+    .selectAll()
+    .where('token_sha256', '=', hashToken(token))
+    .executeTakeFirst();
   if (!row) throw new FlError('unauthorized', 'unknown invitation: check the link, or ask for a new one');
   if (row.revoked) throw new FlError('unauthorized', 'this invitation was revoked: ask for a new one');
   if (row.expires_at_ms <= nowMs) {
@@ -53,9 +57,16 @@ export async function usableInvitation(db: Db, token: string, nowMs: number): Pr
 export async function takeInvitation(db: Db, token: string, nowMs: number): Promise<InvitationRow> {
   const row = await usableInvitation(db, token, nowMs);
   if (row.uses >= row.max_uses) {
-    throw new FlError('unauthorized', `this invitation was used ${row.uses} of ${row.max_uses} times: ask for a new one`);
+    throw new FlError(
+      'unauthorized',
+      `this invitation was used ${row.uses} of ${row.max_uses} times: ask for a new one`,
+    );
   }
-  await db.updateTable('invitations').set({ uses: row.uses + 1 }).where('invitation_id', '=', row.invitation_id).execute();
+  await db
+    .updateTable('invitations')
+    .set({ uses: row.uses + 1 })
+    .where('invitation_id', '=', row.invitation_id)
+    .execute();
   return row;
 }
 
@@ -70,6 +81,11 @@ export async function revokeInvitation(db: Db, invitationId: string): Promise<In
 }
 
 export async function invitationsOfRun(db: Db, runId: string): Promise<InvitationView[]> {
-  const rows = await db.selectFrom('invitations').selectAll().where('run_id', '=', runId).orderBy('invitation_id').execute();
+  const rows = await db
+    .selectFrom('invitations')
+    .selectAll()
+    .where('run_id', '=', runId)
+    .orderBy('invitation_id')
+    .execute();
   return rows.map(invitationView);
 }

@@ -17,7 +17,6 @@ const MIGRATIONS: readonly (readonly string[])[] = [
       have BLOB NOT NULL, status TEXT NOT NULL, code TEXT, message TEXT, updated_at_ms INTEGER NOT NULL,
       UNIQUE (run_id, round, attempt, participant_id))`,
     `CREATE TABLE blobs (sha256 TEXT PRIMARY KEY, kind TEXT NOT NULL, bytes INTEGER NOT NULL, created_at_ms INTEGER NOT NULL)`,
-    `CREATE TABLE algorithm_states (run_id TEXT NOT NULL, round INTEGER NOT NULL, json TEXT NOT NULL, PRIMARY KEY (run_id, round))`,
     `CREATE TABLE accounts (token_sha256 TEXT PRIMARY KEY, role TEXT NOT NULL, created_at_ms INTEGER NOT NULL)`,
     `CREATE TABLE sessions (token_sha256 TEXT PRIMARY KEY, role TEXT NOT NULL, expires_at_ms INTEGER NOT NULL)`,
     `CREATE TABLE admin_requests (request_id TEXT PRIMARY KEY, command TEXT NOT NULL, reply TEXT, created_at_ms INTEGER NOT NULL)`,
@@ -31,7 +30,9 @@ export async function migrate(db: Kysely<Database>): Promise<void> {
   const read = await sql<{ user_version: number }>`PRAGMA user_version`.execute(db);
   const current = read.rows[0]?.user_version ?? 0;
   if (current > MIGRATIONS.length) {
-    throw new Error(`data directory has schema version ${current}, this program knows ${MIGRATIONS.length}: update Cotune`);
+    throw new Error(
+      `data directory has schema version ${current}, this program knows ${MIGRATIONS.length}: update Cotune`,
+    );
   }
   for (let version = current; version < MIGRATIONS.length; version++) {
     await db.transaction().execute(async (trx) => {

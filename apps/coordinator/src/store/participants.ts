@@ -1,4 +1,4 @@
-import { type Selectable } from 'kysely';
+import type { Selectable } from 'kysely';
 import type { Db } from './database.ts';
 import type { Database } from './schema.ts';
 import { hashToken } from './tokens.ts';

@@ -1,8 +1,15 @@
 import type { Db } from './database.ts';
 
 /** The stored answer to an admin request: its JSON, null when the answer held a secret and was not kept, or undefined. */
-export async function storedReply(db: Db, requestId: string): Promise<{ command: string; reply: string | null } | undefined> {
-  return db.selectFrom('admin_requests').select(['command', 'reply']).where('request_id', '=', requestId).executeTakeFirst();
+export async function storedReply(
+  db: Db,
+  requestId: string,
+): Promise<{ command: string; reply: string | null } | undefined> {
+  return db
+    .selectFrom('admin_requests')
+    .select(['command', 'reply'])
+    .where('request_id', '=', requestId)
+    .executeTakeFirst();
 }
 
 /** Remembers an answer so that repeating the request repeats the answer and not the deed. */

@@ -42,8 +42,6 @@ export interface Database {
     updated_at_ms: number;
   };
   blobs: { sha256: string; kind: BlobKind; bytes: number; created_at_ms: number };
-  /** The algorithm's vectors and numbers after a round. */
-  algorithm_states: { run_id: string; round: number; json: string };
   accounts: { token_sha256: string; role: Role; created_at_ms: number };
   sessions: { token_sha256: string; role: Role; expires_at_ms: number };
   admin_requests: { request_id: string; command: string; reply: string | null; created_at_ms: number };

@@ -26,7 +26,10 @@ export async function uploadById(db: Db, uploadId: string): Promise<UploadRow | 
 }
 
 export async function insertUpload(db: Db, row: UploadRow): Promise<void> {
-  await db.insertInto('uploads').values({ ...row, have: Buffer.from(row.have) }).execute();
+  await db
+    .insertInto('uploads')
+    .values({ ...row, have: Buffer.from(row.have) })
+    .execute();
 }
 
 export async function deleteUpload(db: Db, uploadId: string): Promise<void> {
@@ -72,4 +75,9 @@ export async function openUploadBytes(db: Db): Promise<number> {
     .where('status', '=', 'open')
     .executeTakeFirst();
   return Number(row?.bytes ?? 0);
+}
+
+export async function openUploadHashes(db: Db): Promise<string[]> {
+  const rows = await db.selectFrom('uploads').select('sha256').where('status', '=', 'open').execute();
+  return rows.map((row) => row.sha256);
 }

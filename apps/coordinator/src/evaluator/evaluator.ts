@@ -1,0 +1,99 @@
+import { FlError, type HeldOutMetrics, type RunConfig } from '@cotune/fl-core';
+import { createTrainer, type Gpu, loadModel, type Model, type TokenizedExample, type Trainer } from '@cotune/kernels';
+import { openNodeGpu } from '@cotune/kernels/node';
+import type { Log } from '../log.ts';
+import type { HeldOutCatalog } from './held-out.ts';
+import type { ModelCatalog } from './model-catalog.ts';
+
+/** The coordinator's own engine: measures adapters on held-out data. */
+export interface Evaluator {
+  /**
+   * Loss in nats per label token and share of rows answered exactly. Evaluations run one after another; the GPU is opened
+   * and the model loaded for the first one. Throws GpuError where there is no WebGPU, FlError 'not-finite'.
+   */
+  evaluate(job: { config: RunConfig; evaluationId: string; vector: Float32Array }): Promise<HeldOutMetrics>;
+  close(): Promise<void>;
+}
+
+interface Bench {
+  readonly key: string;
+  readonly trainer: Trainer;
+  readonly examples: readonly TokenizedExample[];
+}
+
+export function createEvaluator(options: { models: ModelCatalog; heldOut: HeldOutCatalog; log: Log }): Evaluator {
+  const { models, heldOut, log } = options;
+  let gpu: Promise<Gpu> | undefined;
+  let loaded: { modelId: string; model: Model } | undefined;
+  let bench: Bench | undefined;
+  let tail: Promise<unknown> = Promise.resolve();
+
+  const openOnce = (): Promise<Gpu> => {
+    gpu ??= openNodeGpu({ allowSoftware: true }).then((opened) => {
+      log.info({ adapter: opened.adapter.description || opened.adapter.device }, 'evaluator opened its GPU');
+      return opened;
+    });
+    gpu.catch(() => {
+      gpu = undefined; // a driver may be installed meanwhile
+    });
+    return gpu;
+  };
+
+  const discard = () => {
+    bench?.trainer.destroy();
+    bench = undefined;
+    loaded?.model.destroy();
+    loaded = undefined;
+  };
+
+  /** The model, the adapter's programs and the tokenised rows stay until another run needs others. */
+  const prepare = async (config: RunConfig, evaluationId: string): Promise<Bench> => {
+    const { modelId, lora, template, maxSeqLength } = config;
+    const key = JSON.stringify([modelId, lora, template, maxSeqLength, evaluationId]);
+    if (bench?.key === key) return bench;
+    bench?.trainer.destroy();
+    bench = undefined;
+    const source = await models.open(modelId);
+    if (loaded?.modelId !== modelId) {
+      discard();
+      loaded = { modelId, model: await loadModel(await openOnce(), source) };
+    }
+    const examples = await heldOut.examples(evaluationId, source, config);
+    bench = { key, trainer: await createTrainer(loaded.model, lora), examples };
+    return bench;
+  };
+
+  const evaluate: Evaluator['evaluate'] = async ({ config, evaluationId, vector }) => {
+    try {
+      const { trainer, examples } = await prepare(config, evaluationId);
+      trainer.setAdapter(vector);
+      const { lossNats, exactMatch, rows, labelTokens } = await trainer.evaluate(examples);
+      if (!Number.isFinite(lossNats)) throw new FlError('not-finite', `the held-out loss is ${lossNats}`);
+      return { lossNats, accuracy: exactMatch, rows, labelTokens };
+    } catch (error) {
+      const lost = (error as { code?: string }).code === 'device-lost';
+      if (lost) {
+        // The next evaluation starts over on a fresh device.
+        bench = undefined;
+        loaded = undefined;
+        gpu = undefined;
+      }
+      throw error;
+    }
+  };
+
+  return {
+    evaluate(job) {
+      const result = tail.then(() => evaluate(job));
+      tail = result.catch(() => undefined);
+      return result;
+    },
+    async close() {
+      await tail;
+      discard();
+      const opened = await gpu?.catch(() => undefined);
+      opened?.destroy();
+      gpu = undefined;
+    },
+  };
+}

@@ -1,0 +1,259 @@
+import {
+  allFinite,
+  CHUNK_BYTES,
+  crc32,
+  decodeVector,
+  encodedBytes,
+  FlError,
+  judgeUpload,
+  l2Norm,
+  type RunState,
+  UPLOAD_WINDOW,
+  type UploadOpen,
+  type UploadTicket,
+  type UploadVerdict,
+} from '@cotune/fl-core';
+import { type BlobStore, hashFile } from '../blobs/blob-store.ts';
+import type { PartialFiles } from '../blobs/partial-files.ts';
+import type { RunEngine } from '../run-engine.ts';
+import type { Db } from '../store/database.ts';
+import { newId } from '../store/tokens.ts';
+import {
+  deleteUpload,
+  insertUpload,
+  openUploadBytes,
+  saveBitmap,
+  settleUpload,
+  type UploadRow,
+  uploadById,
+  uploadByKey,
+} from '../store/uploads.ts';
+
+export interface UploadService {
+  open(run: RunEngine, participantId: string, request: UploadOpen): Promise<UploadTicket>;
+  chunk(
+    participantId: string,
+    request: { uploadId: string; index: number; crc32: number },
+    bytes: Uint8Array | undefined,
+  ): Promise<{ share: number }>;
+  commit(run: RunEngine, participantId: string, uploadId: string): Promise<UploadVerdict>;
+}
+
+export interface UploadOptions {
+  readonly db: Db;
+  readonly blobs: BlobStore;
+  readonly partials: PartialFiles;
+  readonly now: () => number;
+  readonly maxOpenUploadBytes: number;
+  /** Elements of a run's adapter vector. */
+  readonly adapterLength: (state: RunState) => Promise<number>;
+}
+
+const MAX_EXAMPLES = 1e9;
+/** Chunks that an upload may send in all, as a multiple of its size: room for retries, not for a flood. */
+const RESEND_FACTOR = 4;
+
+/** An upload being received; the bitmap is also in the database, everything else can be lost. */
+interface Reception {
+  row: UploadRow;
+  receivedBytes: number;
+  inFlight: number;
+}
+
+/** Receives adapter updates: chunks to disk at their offset, a bitmap so that nothing is sent twice, checks, one verdict. */
+export function createUploads(options: UploadOptions): UploadService {
+  const { db, blobs, partials, now, maxOpenUploadBytes, adapterLength } = options;
+  const receptions = new Map<string, Reception>();
+  let validation: Promise<unknown> = Promise.resolve();
+
+  const reception = async (participantId: string, uploadId: string): Promise<Reception> => {
+    let found = receptions.get(uploadId);
+    if (!found) {
+      const row = await uploadById(db, uploadId);
+      if (!row) throw new FlError('not-found', 'unknown upload: open it again');
+      found = receptions.get(uploadId) ?? { row, receivedBytes: 0, inFlight: 0 };
+      if (row.status === 'open') receptions.set(uploadId, found);
+    }
+    if (found.row.participant_id !== participantId) throw new FlError('forbidden', 'this upload is somebody else’s');
+    return found;
+  };
+
+  const ticket = (row: UploadRow): UploadTicket => ({
+    uploadId: row.upload_id,
+    chunkBytes: CHUNK_BYTES,
+    window: UPLOAD_WINDOW,
+    have: Buffer.from(row.have).toString('base64'),
+  });
+
+  const checkRequest = async (state: RunState, request: UploadOpen) => {
+    if (request.examples > MAX_EXAMPLES) {
+      throw new FlError('invalid', `examples: got ${request.examples}, expected 1 to ${MAX_EXAMPLES}`);
+    }
+    if (request.dtype !== state.config.updateDtype) {
+      throw new FlError('wrong-shape', `dtype: got ${request.dtype}, expected ${state.config.updateDtype}`);
+    }
+    const expected = encodedBytes(await adapterLength(state), request.dtype);
+    if (request.bytes !== expected) {
+      const code = request.bytes > expected ? 'too-large' : 'wrong-shape';
+      throw new FlError(code, `bytes: got ${request.bytes}, expected ${expected} for this run's adapter`);
+    }
+  };
+
+  const service: UploadService = {
+    async open(run, participantId, request) {
+      const state = run.state();
+      await checkRequest(state, request);
+      const { round, attempt, sha256, bytes, examples } = request;
+      const verdict = judgeUpload(state, { participantId, round, attempt, sha256 });
+      const known = await uploadByKey(db, { run_id: run.runId, round, attempt, participant_id: participantId });
+      if (verdict.status === 'rejected') throw new FlError(verdict.code, verdict.message);
+      if (verdict.status === 'late')
+        throw new FlError('late', `round ${round} has closed; the run is at round ${verdict.round}`);
+      if (known?.sha256 === sha256 && (known.status === 'open' || known.status === 'accepted')) return ticket(known);
+      if ((await openUploadBytes(db)) + bytes > maxOpenUploadBytes) {
+        throw new FlError('busy', 'the coordinator is receiving as much as it may hold: try again in a minute');
+      }
+      if (known) {
+        // The participant trained again, or its first bytes were refused: nothing of the old ones was counted.
+        receptions.delete(known.upload_id);
+        await deleteUpload(db, known.upload_id);
+        await partials.remove(known.upload_id);
+      }
+      const row: UploadRow = {
+        upload_id: newId('up'),
+        run_id: run.runId,
+        round,
+        attempt,
+        participant_id: participantId,
+        sha256,
+        bytes,
+        examples,
+        loss_nats: request.metrics.lossNats,
+        have: new Uint8Array(Math.ceil(Math.ceil(bytes / CHUNK_BYTES) / 8)),
+        status: 'open',
+        code: null,
+        message: null,
+        updated_at_ms: now(),
+      };
+      await insertUpload(db, row);
+      receptions.set(row.upload_id, { row, receivedBytes: 0, inFlight: 0 });
+      return ticket(row);
+    },
+
+    async chunk(participantId, { uploadId, index, crc32: expectedCrc }, bytes) {
+      const found = await reception(participantId, uploadId);
+      const { row } = found;
+      if (row.status !== 'open') throw new FlError('wrong-state', `this upload is ${row.status} already`);
+      if (!bytes) throw new FlError('invalid', 'upload:chunk: got no binary attachment, expected one');
+      const chunks = Math.ceil(row.bytes / CHUNK_BYTES);
+      if (index >= chunks) throw new FlError('invalid', `chunk ${index}: this upload has chunks 0 to ${chunks - 1}`);
+      const expected = Math.min(CHUNK_BYTES, row.bytes - index * CHUNK_BYTES);
+      if (bytes.byteLength !== expected) {
+        const code = bytes.byteLength > expected ? 'too-large' : 'wrong-shape';
+        throw new FlError(code, `chunk ${index}: got ${bytes.byteLength} bytes, expected ${expected}`);
+      }
+      found.receivedBytes += bytes.byteLength;
+      if (found.receivedBytes > RESEND_FACTOR * (row.bytes + CHUNK_BYTES)) {
+        throw new FlError('busy', `got ${found.receivedBytes} bytes for an upload of ${row.bytes}: open it again`);
+      }
+      if (found.inFlight >= 2 * UPLOAD_WINDOW)
+        throw new FlError('busy', `more than ${2 * UPLOAD_WINDOW} chunks in flight`);
+      const actual = crc32(bytes);
+      if (actual !== expectedCrc)
+        throw new FlError('wrong-hash', `chunk ${index}: crc32 is ${actual}, expected ${expectedCrc}`);
+      found.inFlight++;
+      try {
+        await partials.write(uploadId, index * CHUNK_BYTES, bytes);
+        row.have[index >> 3] = (row.have[index >> 3] ?? 0) | (1 << (index & 7));
+        await saveBitmap(db, uploadId, row.have, now());
+      } finally {
+        found.inFlight--;
+      }
+      return { share: countBits(row.have) / chunks };
+    },
+
+    async commit(run, participantId, uploadId) {
+      const { row } = await reception(participantId, uploadId);
+      const key = { participantId, round: row.round, attempt: row.attempt, sha256: row.sha256 };
+      const before = judgeUpload(run.state(), key);
+      if (before.status !== 'new') return settle(run, row, before);
+      if (row.status === 'rejected') return rejection(run, row.code as FlError['code'], row.message ?? '');
+      const chunks = Math.ceil(row.bytes / CHUNK_BYTES);
+      const got = countBits(row.have);
+      if (got < chunks) throw new FlError('incomplete', `got ${got} of ${chunks} chunks: send the others first`);
+      // One at a time: each holds a whole update in memory.
+      const work = validation.then(() => accept(run, row));
+      validation = work.catch(() => undefined);
+      return work;
+    },
+  };
+
+  const rejection = (run: RunEngine, code: FlError['code'], message: string): UploadVerdict => ({
+    status: 'rejected',
+    code,
+    message,
+    round: run.state().round,
+  });
+
+  /** Writes down a verdict that was reached without counting the update, and forgets its bytes. */
+  const settle = async (run: RunEngine, row: UploadRow, verdict: UploadVerdict): Promise<UploadVerdict> => {
+    await settleUpload(db, row.upload_id, verdict, now());
+    receptions.delete(row.upload_id);
+    await partials.remove(row.upload_id);
+    if (verdict.status === 'rejected') {
+      const { code, message } = verdict;
+      await run.dispatch({ type: 'refused', round: row.round, participantId: row.participant_id, code, message });
+    }
+    return verdict;
+  };
+
+  const accept = async (run: RunEngine, row: UploadRow): Promise<UploadVerdict> => {
+    const { round, attempt, participant_id: participantId, sha256, bytes, examples } = row;
+    const path = partials.path(row.upload_id);
+    // After a crash between moving the file and the event, the bytes are a blob already.
+    if (!(await blobs.find('update', sha256))) {
+      const actual = await hashFile(path);
+      if (actual !== sha256) {
+        return settle(run, row, rejection(run, 'wrong-hash', `sha256 is ${actual}, announced was ${sha256}`));
+      }
+      await blobs.adopt('update', path, sha256, bytes);
+    }
+    try {
+      const { vector, round: labelled, dtype } = decodeVector(await blobs.read(sha256));
+      if (labelled !== round)
+        throw new FlError('stale', `the update's header says round ${labelled}, expected ${round}`);
+      if (dtype !== run.state().config.updateDtype) throw new FlError('wrong-shape', `the update is ${dtype}`);
+      const length = await adapterLength(run.state());
+      if (vector.length !== length) throw new FlError('wrong-shape', `got ${vector.length} values, expected ${length}`);
+      if (!allFinite(vector)) throw new FlError('not-finite', 'the update has NaN or infinite values');
+      const update = {
+        participantId,
+        blob: { sha256, bytes },
+        examples,
+        lossNats: row.loss_nats,
+        updateNorm: l2Norm(vector),
+      };
+      const also = (trx: Db) => settleUpload(trx, row.upload_id, { status: 'accepted' }, now());
+      await run.dispatch({ type: 'uploaded', round, attempt, update }, { strict: true, also });
+      receptions.delete(row.upload_id);
+      return { status: 'accepted' };
+    } catch (error) {
+      if (!(error instanceof FlError) || error.code === 'busy') throw error;
+      await blobs.remove(sha256);
+      const late = error.code === 'late';
+      return settle(
+        run,
+        row,
+        late ? { status: 'late', round: run.state().round } : rejection(run, error.code, error.message),
+      );
+    }
+  };
+
+  return service;
+}
+
+function countBits(bitmap: Uint8Array): number {
+  let bits = 0;
+  for (const byte of bitmap) for (let b = byte; b !== 0; b &= b - 1) bits++;
+  return bits;
+}
