@@ -1,6 +1,6 @@
 import type { LlamaConfig } from '../src/llama/config.ts';
 import type { ModelSource, TensorData } from '../src/llama/source.ts';
-import { uniform } from '../src/lora/uniform.ts';
+import { mix32, uniform } from '../src/lora/uniform.ts';
 import { modelTensors } from '../src/quantize/model-tensors.ts';
 import { quantizeRows } from '../src/quantize/quantize-rows.ts';
 
@@ -49,15 +49,12 @@ export function arraySource(
 
 /** Seeded weights: matrices uniform with standard deviation `spread`/√hidden, norms around one. */
 export function randomSource(config: LlamaConfig, dtype: 'int8' | 'f32', seed = 1, spread = 1): ModelSource {
-  let salt = 0;
   const bound = spread * Math.sqrt(3 / config.hiddenSize);
   return arraySource(config, dtype, (name, elements) => {
-    const start = salt;
-    salt += elements;
-    const norm = name.includes('norm');
+    const salt = Array.from(name).reduce((hash, letter) => mix32(hash ^ letter.charCodeAt(0)), seed);
     return Float32Array.from({ length: elements }, (_, i) => {
-      const u = 2 * uniform(seed, start + i) - 1;
-      return norm ? 1 + 0.3 * u : bound * u;
+      const u = 2 * uniform(salt, i) - 1;
+      return name.includes('norm') ? 1 + 0.3 * u : bound * u;
     });
   });
 }

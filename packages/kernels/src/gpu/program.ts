@@ -94,6 +94,7 @@ export function createProgramBuilder(gpu: Gpu): ProgramBuilder {
 async function finishProgram(gpu: Gpu, commands: readonly Command[], label: string): Promise<Program> {
   const dispatches = commands.filter((command) => command.kind === 'dispatch');
   const uniforms = uploadUniforms(gpu.device, dispatches, label);
+  await Promise.all(dispatches.map(({ kernel, overrides }) => gpu.pipeline(kernel, overrides))); // compile side by side
   const ready: Ready[] = [];
   let index = 0;
   for (const command of commands) {

@@ -54,7 +54,9 @@ export interface Activations {
   readonly active: BufferView; // (tokens, ff), scratch: silu(gate)·up
   readonly labelX: BufferView; // (labelRows, hidden)
   readonly labelH: BufferView; // (labelRows, hidden)
-  readonly logits: BufferView; // (logitRows, vocab), one chunk
+  readonly logits: BufferView; // (at most logitRows, vocab), one chunk
+  /** Rows of one chunk of logits. */
+  readonly logitRows: number;
   readonly loss: BufferView; // (labelRows) nats
   readonly correct: BufferView; // u32 (labelRows)
   readonly gradients: Gradients | null;
@@ -75,14 +77,15 @@ export interface ActivationOptions {
   readonly lora: LoraConfig | null;
   /** With 'backward' every layer keeps its saves; with 'forward' the layers take turns on two sets. */
   readonly pass: 'forward' | 'backward';
+  /** Logits are made in chunks of rows no larger than this (or 64 rows, where those are larger). Default 32 MiB. */
+  readonly logitChunkBytes?: number | undefined;
 }
 
-/** Logits are made in chunks of rows, so that no chunk passes this size (or 64 rows, where those are larger). */
-export const LOGIT_CHUNK_BYTES = 32 * 2 ** 20;
+const LOGIT_CHUNK_BYTES = 32 * 2 ** 20;
 
 /** Rows of logits in one chunk: a multiple of 64, so that chunks of per-row buffers start at multiples of 256 bytes. */
-export function logitChunkRows(vocabSize: number): number {
-  return Math.max(64, Math.floor(LOGIT_CHUNK_BYTES / (vocabSize * 4) / 64) * 64);
+function chunkRows(vocabSize: number, chunkBytes: number): number {
+  return Math.max(64, Math.floor(chunkBytes / (vocabSize * 4) / 64) * 64);
 }
 
 export function requiredCapacity(config: LlamaConfig, shape: BatchShape): Capacity {
@@ -112,13 +115,14 @@ export function createActivations(
   gpu: Gpu,
   config: LlamaConfig,
   capacity: Capacity,
-  { lora, pass }: ActivationOptions,
+  { lora, pass, logitChunkBytes = LOGIT_CHUNK_BYTES }: ActivationOptions,
 ): Activations {
   const { tokens, probs, labelRows } = capacity;
   const { hiddenSize, intermediateSize, vocabSize } = config;
   const qSize = config.heads * config.headDim;
   const kvSize = config.kvHeads * config.headDim;
   const rank = lora?.rank ?? 0;
+  const logitRows = chunkRows(vocabSize, logitChunkBytes);
   const arena = createArena(gpu.device);
   const perToken = (label: string, width: number): BufferView => arena.alloc(label, tokens * width);
   const perLabel = (label: string, width: number): BufferView => arena.alloc(label, labelRows * width);
@@ -168,7 +172,8 @@ export function createActivations(
       active: perToken('active', intermediateSize),
       labelX: perLabel('labelX', hiddenSize),
       labelH: perLabel('labelH', hiddenSize),
-      logits: arena.alloc('logits', Math.min(labelRows, logitChunkRows(vocabSize)) * vocabSize),
+      logits: arena.alloc('logits', Math.min(labelRows, logitRows) * vocabSize),
+      logitRows,
       loss: perLabel('loss', 1),
       correct: perLabel('correct', 1),
       gradients: pass === 'backward' ? gradients() : null,

@@ -3,7 +3,6 @@ import { crossEntropy } from '../ops/cross_entropy.ts';
 import { gatherRows, scatterRows } from '../ops/gather_rows.ts';
 import { matmulBackward, matmulForward } from '../ops/matmul.ts';
 import { rmsnormBackward, rmsnormForward } from '../ops/rmsnorm.ts';
-import { logitChunkRows } from './activations.ts';
 import type { Pass } from './forward.ts';
 
 /** Final norm of the labelled positions only: acts.xOut → acts.labelX → acts.labelH. */
@@ -16,10 +15,8 @@ export function recordLabelRows({ b, model, acts, shape: { labelRows } }: Omit<P
 /** logits = labelH · Wᵀ of all label rows, which must fit one chunk: (labelRows, vocab) in acts.logits. */
 export function recordLogits(pass: Omit<Pass, 'adapter' | 'dropout'>): void {
   const { b, model, acts, shape } = pass;
-  if (shape.labelRows > logitChunkRows(model.config.vocabSize)) {
-    throw new RangeError(
-      `${shape.labelRows} rows of logits, expected at most ${logitChunkRows(model.config.vocabSize)}`,
-    );
+  if (shape.labelRows > acts.logitRows) {
+    throw new RangeError(`${shape.labelRows} rows of logits, expected at most ${acts.logitRows}`);
   }
   recordLabelRows(pass);
   matmulForward(b, { x: acts.labelH, w: model.lmHead, y: acts.logits, rows: shape.labelRows });
@@ -38,7 +35,7 @@ export function recordLoss(pass: Omit<Pass, 'adapter' | 'dropout'>, step: Buffer
   if (backward && !gradients) throw new RangeError('these activations were made for the forward pass only');
 
   recordLabelRows(pass);
-  const chunk = logitChunkRows(vocab);
+  const chunk = acts.logitRows;
   for (let start = 0; start < shape.labelRows; start += chunk) {
     const rows = Math.min(chunk, shape.labelRows - start);
     matmulForward(b, { x: rowsOf(labelH, start, rows, dim), w: model.lmHead, y: logits, rows });

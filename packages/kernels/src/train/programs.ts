@@ -28,7 +28,17 @@ export interface Programs {
   destroy(): void;
 }
 
-export function createPrograms(model: Model, adapter: AdapterBuffers, step: BufferView): Programs {
+export interface ProgramOptions {
+  /** Largest chunk of logits in bytes; see ActivationOptions. */
+  readonly logitChunkBytes?: number | undefined;
+}
+
+export function createPrograms(
+  model: Model,
+  adapter: AdapterBuffers,
+  step: BufferView,
+  { logitChunkBytes }: ProgramOptions = {},
+): Programs {
   const { gpu, config } = model;
   const { config: lora } = adapter.layout;
   const programs = new Map<string, Program>();
@@ -38,7 +48,7 @@ export function createPrograms(model: Model, adapter: AdapterBuffers, step: Buff
     if (acts && fits(wanted, acts.capacity)) return acts;
     const capacity = acts ? largerCapacity(acts.capacity, wanted) : wanted;
     destroy(); // before the new table is made: both at once might not fit
-    acts = createActivations(gpu, config, capacity, { lora, pass: 'backward' });
+    acts = createActivations(gpu, config, capacity, { lora, pass: 'backward', logitChunkBytes });
     return acts;
   };
   const destroy = () => {

@@ -93,6 +93,23 @@ describe('trainer', () => {
     expect(a.steps[0]?.gradNorm).toBeCloseTo(Math.hypot(...a.gradient), 4);
   });
 
+  it('gives the same gradients with logits in chunks as in one piece', async () => {
+    const model = await tinyModel('int8');
+    const batch = examples(24); // 135 label rows: three chunks of 64
+    const results = [];
+    for (const options of [{}, { logitChunkBytes: 64 * TINY.vocabSize * 4 }]) {
+      const trainer = await createTrainer(model, ALL, options);
+      trainer.setAdapter(livelyAdapter(trainer));
+      results.push({ gradient: await trainer.gradients(batch), evaluation: await trainer.evaluate(batch) });
+      trainer.destroy();
+    }
+    const [whole, chunked] = results;
+    if (!whole || !chunked) throw new Error('two trainers ran');
+    expect(whole.evaluation.labelTokens).toBeGreaterThan(128);
+    expect(chunked.evaluation).toEqual(whole.evaluation);
+    expect(relativeL2(chunked.gradient, whole.gradient)).toBeLessThan(1e-6);
+  });
+
   it.each(LORA_TARGETS)('trains %s alone to the gradient it has among all seven', async (target) => {
     const model = await tinyModel('f32');
     const all = await createTrainer(model, ALL);

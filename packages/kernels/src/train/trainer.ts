@@ -6,9 +6,9 @@ import { type AdapterLayout, adapterLayout, type LoraConfig } from '../lora/layo
 import { checkExamples, labelCount, microBatches, type PaddedBatch, padBatch, type TokenizedExample } from './batch.ts';
 import { type EvaluateOptions, type Evaluation, evaluateExamples } from './evaluate.ts';
 import { createOptimizer, type Optimizer, type OptimizerState, type StepOptions } from './optimizer.ts';
-import { createPrograms, maxMicroBatchRows } from './programs.ts';
+import { createPrograms, maxMicroBatchRows, type ProgramOptions } from './programs.ts';
 
-export interface TrainerOptions {
+export interface TrainerOptions extends ProgramOptions {
   /** Most rows in one micro-batch, below what the adapter allows; larger batches are split and accumulated. */
   readonly maxBatchRows?: number;
 }
@@ -52,7 +52,7 @@ export async function createTrainer(model: Model, lora: LoraConfig, options: Tra
   const layout = adapterLayout(config, lora);
   const optimizer = createOptimizer(gpu, layout.length);
   const { vector, gradient, step } = optimizer;
-  const programs = createPrograms(model, { layout, vector, gradient }, step);
+  const programs = createPrograms(model, { layout, vector, gradient }, step, options);
   const readback = createReadback(gpu, 1024);
   const maxRows = (seq: number) =>
     Math.min(maxMicroBatchRows(model, seq), options.maxBatchRows ?? Number.POSITIVE_INFINITY);
