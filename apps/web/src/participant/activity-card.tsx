@@ -1,0 +1,100 @@
+import { Progress, SimpleGrid, Stack, Text } from '@mantine/core';
+import { useJoinStore } from '../stores/join-store.ts';
+import { Figure } from '../ui/figure.tsx';
+import { Section } from '../ui/section.tsx';
+import { formatBytes, formatCount, formatDuration, formatFixed } from '../ui/units.ts';
+import { timeLeftMs } from './phase.ts';
+
+interface Bar {
+  readonly text: string;
+  readonly share: number | null;
+  readonly left: string;
+}
+
+function useBar(): Bar {
+  const activity = useJoinStore((state) => state.activity);
+  const download = useJoinStore((state) => state.download);
+  const since = useJoinStore((state) => state.activitySinceMs);
+  const minimum = useJoinStore((state) => state.run?.config.participants.min ?? 1);
+  const elapsed = Date.now() - since;
+  if (activity === null) {
+    if (!download) return { text: 'Preparing the engine…', share: null, left: '' };
+    const { receivedBytes, totalBytes, bytesPerSecond, stage } = download;
+    if (stage === 'loading') return { text: 'Loading the model onto the GPU…', share: null, left: '' };
+    const speed = bytesPerSecond > 0 ? ` at ${formatBytes(bytesPerSecond)}/s` : '';
+    const what = stage === 'verifying' ? 'Checking' : 'Downloading';
+    return {
+      text: `${what} the model: ${formatBytes(receivedBytes)} of ${formatBytes(totalBytes)}${speed}`,
+      share: receivedBytes / Math.max(1, totalBytes),
+      left: bytesPerSecond > 0 ? formatDuration((1000 * (totalBytes - receivedBytes)) / bytesPerSecond) : '',
+    };
+  }
+  switch (activity.kind) {
+    case 'waiting':
+      return { text: activity.reason || `Waiting for at least ${minimum} participants`, share: null, left: '' };
+    case 'downloading': {
+      const share = activity.receivedBytes / Math.max(1, activity.totalBytes);
+      return { text: 'Fetching the round’s adapter', share, left: '' };
+    }
+    case 'training': {
+      const text = `Round ${activity.round + 1}: step ${activity.step} of ${activity.steps}`;
+      return {
+        text,
+        share: activity.step / activity.steps,
+        left: formatDuration(timeLeftMs(activity.step, activity.steps, elapsed)),
+      };
+    }
+    case 'uploading': {
+      const { sentBytes, totalBytes } = activity;
+      return {
+        text: `Sending the update: ${formatBytes(sentBytes)} of ${formatBytes(totalBytes)}`,
+        share: sentBytes / Math.max(1, totalBytes),
+        left: formatDuration(timeLeftMs(sentBytes, totalBytes, elapsed)),
+      };
+    }
+    case 'uploaded':
+      return { text: 'Update sent; waiting for the others and for the combined adapter', share: null, left: '' };
+    case 'finished':
+      return { text: 'The run is finished', share: 1, left: '' };
+    case 'removed':
+      return { text: activity.reason, share: null, left: '' };
+    case 'failed':
+      return { text: activity.message, share: null, left: '' };
+    default:
+      return activity satisfies never;
+  }
+}
+
+/** What the tab is doing now: one bar with time left, and the figures that tick. */
+export function ActivityCard() {
+  const bar = useBar();
+  const activity = useJoinStore((state) => state.activity);
+  const tokensPerSecond = useJoinStore((state) => state.tokensPerSecond);
+  const examples = useJoinStore((state) => state.data?.examples ?? 0);
+  const connected = useJoinStore((state) => state.run?.connected ?? 0);
+  const sent = useJoinStore((state) => Object.values(state.sent).reduce((sum, bytes) => sum + bytes, 0));
+  const loss = activity?.kind === 'training' ? activity.lossNats : null;
+  return (
+    <Section title="Now" testId="activity">
+      <Stack gap={6}>
+        <Text size="sm" className="figures" aria-live="off" data-testid="activity-text">
+          {bar.text}
+          {bar.left && bar.left !== '–' ? ` · about ${bar.left} left` : ''}
+        </Text>
+        <Progress
+          value={bar.share === null ? 100 : bar.share * 100}
+          animated={bar.share === null}
+          color={bar.share === null ? 'gray' : 'teal'}
+          aria-label={bar.text}
+        />
+      </Stack>
+      <SimpleGrid cols={{ base: 2, sm: 5 }}>
+        <Figure label="Loss now, nats" value={formatFixed(loss, 3)} testId="loss-now" />
+        <Figure label="Tokens per second" value={tokensPerSecond > 0 ? formatCount(tokensPerSecond) : '–'} />
+        <Figure label="Your examples" value={formatCount(examples)} />
+        <Figure label="Participants here" value={formatCount(connected)} />
+        <Figure label="Sent so far" value={formatBytes(sent)} />
+      </SimpleGrid>
+    </Section>
+  );
+}

@@ -1,0 +1,38 @@
+import { z } from 'zod';
+import { sha256Of } from '../trainer/sha256.ts';
+
+/** What this browser remembers of its place in a run, so that a reload goes on with it. */
+const seatSchema = z.object({
+  name: z.string(),
+  /** Absent until the coordinator welcomed us. */
+  resumeToken: z.string().optional(),
+  /** False once the owner stopped or the run ended: a reload then shows the page without joining again. */
+  active: z.boolean(),
+});
+export type Seat = z.infer<typeof seatSchema>;
+
+/**
+ * Key of the seat of an invitation in this browser. Demo participants of one browser share the invitation, not the seat, so their
+ * data number is part of it. The token itself is not written down, only the start of its hash.
+ */
+export async function seatKey(token: string, demoOrdinal: number | null): Promise<string> {
+  const hex = (await sha256Of(new TextEncoder().encode(token))).slice(0, 24);
+  return demoOrdinal === null ? hex : `${hex}-demo${demoOrdinal}`;
+}
+
+export function loadSeat(key: string): Seat | null {
+  try {
+    const parsed = seatSchema.safeParse(JSON.parse(localStorage.getItem(`cotune.seat.${key}`) ?? 'null'));
+    return parsed.success ? parsed.data : null;
+  } catch {
+    return null; // storage is blocked, or holds something else
+  }
+}
+
+export function saveSeat(key: string, seat: Seat): void {
+  try {
+    localStorage.setItem(`cotune.seat.${key}`, JSON.stringify(seat));
+  } catch {
+    // Storage is full or blocked: this session works, only a reload will not resume.
+  }
+}

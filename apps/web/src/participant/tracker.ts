@@ -1,0 +1,60 @@
+import type { ParticipantActivity } from '@cotune/fl-core';
+import type { RunView } from '@cotune/fl-core/protocol';
+import { useJoinStore } from '../stores/join-store.ts';
+import { lossHistory } from '../stores/loss-history.ts';
+import type { DownloadProgress, StepRecord } from '../trainer/messages.ts';
+
+/** Least time between two store updates of a figure that ticks. */
+const TICK_MS = 250;
+
+/** Writes what the Worker and the socket report into the store, at a pace that a person can read. */
+export function createTracker(now: () => number = () => Date.now()) {
+  const set = useJoinStore.setState;
+  const get = useJoinStore.getState;
+  let lastTickMs = 0;
+  let downloadFrom: { atMs: number; bytes: number } | null = null;
+  let uploadBytes = 0;
+  const due = () => {
+    if (now() - lastTickMs < TICK_MS) return false;
+    lastTickMs = now();
+    return true;
+  };
+  return {
+    download(progress: DownloadProgress) {
+      // Speed counts what came over the network, so the clock starts at the first byte that was not here already.
+      const fresh = progress.receivedBytes - progress.cachedBytes;
+      if (!downloadFrom && fresh > 0) downloadFrom = { atMs: now(), bytes: fresh };
+      const seconds = downloadFrom ? (now() - downloadFrom.atMs) / 1000 : 0;
+      const bytesPerSecond = downloadFrom && seconds > 0 ? (fresh - downloadFrom.bytes) / seconds : 0;
+      const changedStage = get().download?.stage !== progress.stage;
+      if (changedStage || due()) set({ download: { ...progress, bytesPerSecond } });
+    },
+    activity(activity: ParticipantActivity) {
+      const before = get().activity;
+      const sameKind = before?.kind === activity.kind;
+      if (activity.kind === 'uploading') uploadBytes = activity.totalBytes;
+      if (activity.kind === 'uploaded' && activity.verdict.status === 'accepted') {
+        set({ sent: { ...get().sent, [activity.round]: uploadBytes } });
+      }
+      if (activity.kind === 'uploaded' && activity.verdict.status !== 'accepted') {
+        const why =
+          activity.verdict.status === 'late' ? 'it came after the round had closed' : activity.verdict.message;
+        set({ notice: `The update of round ${activity.round + 1} was not counted: ${why}` });
+      }
+      const ticking =
+        sameKind && (activity.kind === 'training' || activity.kind === 'uploading' || activity.kind === 'downloading');
+      if (ticking && !due()) return;
+      set({ activity, ...(sameKind ? {} : { activitySinceMs: now() }) });
+    },
+    step({ round, step, lossNats, tokensPerSecond }: StepRecord) {
+      const steps = get().run?.config.steps ?? 0;
+      lossHistory.push({ index: round * steps + step, round, lossNats });
+      if (due()) set({ tokensPerSecond });
+    },
+    run(run: RunView) {
+      set({ run, rounds: run.rounds });
+    },
+  };
+}
+
+export type Tracker = ReturnType<typeof createTracker>;

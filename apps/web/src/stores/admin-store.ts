@@ -1,0 +1,73 @@
+import type { AdminEvent, InvitationView, ModelRef, ParticipantView, RunView } from '@cotune/fl-core/protocol';
+import { create } from 'zustand';
+
+export interface LogLine {
+  readonly seq: number;
+  readonly atMs: number;
+  readonly runId: string;
+  readonly message: string;
+}
+
+export interface AdminState {
+  /** 'unknown' until the coordinator said whether this browser is logged in. */
+  readonly login: 'unknown' | 'out' | 'in';
+  readonly loginProblem: string | null;
+  readonly connection: 'offline' | 'connecting' | 'online' | 'reconnecting';
+  /** True once the first list has come. */
+  readonly loaded: boolean;
+  readonly runs: Readonly<Record<string, RunView>>;
+  readonly participants: Readonly<Record<string, ParticipantView>>;
+  readonly invitations: Readonly<Record<string, InvitationView>>;
+  readonly models: readonly ModelRef[];
+  readonly evaluations: readonly { readonly id: string; readonly title: string; readonly rows: number }[];
+  readonly log: readonly LogLine[];
+  /** Sequence number of the next event; a reconnect replays from here. */
+  readonly nextSeq: number;
+  /** The last command that failed. */
+  readonly problem: string | null;
+}
+
+export const initialAdminState: AdminState = {
+  login: 'unknown',
+  loginProblem: null,
+  connection: 'offline',
+  loaded: false,
+  runs: {},
+  participants: {},
+  invitations: {},
+  models: [],
+  evaluations: [],
+  log: [],
+  nextSeq: 0,
+  problem: null,
+};
+
+/** The admin console's data. Only the admin session writes it. */
+export const useAdminStore = create<AdminState>(() => initialAdminState);
+
+/** Lines of the event log kept for the screen. */
+const MAX_LOG_LINES = 500;
+
+/** The state after an event. Events that were applied before (a replay may overlap) change nothing. */
+export function applyEvent(state: AdminState, event: AdminEvent): AdminState {
+  if (event.seq < state.nextSeq) return state;
+  const next = { ...state, nextSeq: event.seq + 1 };
+  switch (event.type) {
+    case 'run':
+      return { ...next, runs: { ...state.runs, [event.run.runId]: event.run } };
+    case 'participant':
+      return { ...next, participants: { ...state.participants, [event.participant.participantId]: event.participant } };
+    case 'progress': {
+      const participant = state.participants[event.participantId];
+      if (!participant) return next;
+      const updated = { ...participant, progress: event.progress, lastSeenMs: event.atMs };
+      return { ...next, participants: { ...state.participants, [event.participantId]: updated } };
+    }
+    case 'log': {
+      const { seq, atMs, runId, message } = event;
+      return { ...next, log: [...state.log, { seq, atMs, runId, message }].slice(-MAX_LOG_LINES) };
+    }
+    default:
+      return event satisfies never;
+  }
+}

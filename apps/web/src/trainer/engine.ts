@@ -1,0 +1,95 @@
+import { FlError, loadTokenizer, TEMPLATES, type Tokenizer } from '@cotune/fl-core';
+import { decodeVector, type ModelRef, type RunConfig, sha256Hex } from '@cotune/fl-core/protocol';
+import {
+  type AdapterLayout,
+  adapterLayout,
+  createTrainer,
+  type Gpu,
+  generate,
+  loadModel,
+  type Model,
+  openGpu,
+  openModelDirectory,
+  peftFiles,
+  type Trainer,
+} from '@cotune/kernels';
+import { downloadBlob } from './blob.ts';
+import type { DownloadProgress, GenerateJob } from './messages.ts';
+import { fetchModelFiles } from './model-files.ts';
+
+/** A model on the GPU with one run's adapter: trains it, or writes with it. */
+export interface Engine {
+  readonly gpu: Gpu;
+  readonly trainer: Trainer;
+  readonly layout: AdapterLayout;
+  readonly storage: 'opfs' | 'memory';
+  /** Fetches a global adapter and verifies its hash, for `generate` and `peft`. */
+  loadAdapter(blob: { url: string; sha256: string }): Promise<void>;
+  generate(job: GenerateJob, onText: (text: string) => void, signal: AbortSignal): Promise<string>;
+  peft(): { name: string; bytes: Uint8Array<ArrayBuffer> }[];
+}
+
+/** Downloads what is missing of the model, opens the GPU and loads the weights. Throws GpuError, ModelFileError, ModelError. */
+export async function openEngine(
+  job: { readonly model: ModelRef; readonly config: RunConfig; readonly allowSoftware: boolean },
+  onProgress: (progress: DownloadProgress) => void,
+): Promise<Engine> {
+  const { model: ref, config } = job;
+  const { source: files, storage } = await fetchModelFiles(ref.id, ref.url, onProgress);
+  const source = await openModelDirectory(files);
+  const gpu = await openGpu(navigator.gpu, { allowSoftware: job.allowSoftware });
+  onProgress({ file: '', stage: 'loading', receivedBytes: ref.bytes, totalBytes: ref.bytes, cachedBytes: ref.bytes });
+  const model = await loadModel(gpu, source);
+  const tokenizer = loadTokenizer(await source.tokenizerJson(), source.config);
+  const trainer = await createTrainer(model, config.lora);
+  const layout = adapterLayout(model.config, config.lora);
+  let tuned: Float32Array | null = null;
+  const adapter = (): Float32Array => {
+    if (!tuned) throw new FlError('wrong-state', 'there is no tuned adapter yet');
+    return tuned;
+  };
+  return {
+    gpu,
+    trainer,
+    layout,
+    storage,
+    async loadAdapter({ url, sha256 }) {
+      const bytes = await downloadBlob(url);
+      const got = sha256Hex(bytes);
+      if (got !== sha256)
+        throw new FlError('wrong-hash', `the adapter's sha256 is ${got}, expected ${sha256}; reload the page`);
+      tuned = decodeVector(bytes).vector;
+    },
+    generate: (request, onText, signal) =>
+      write(model, tokenizer, TEMPLATES[config.template].prompt(request.prompt), request, onText, signal, {
+        ...(request.tuned ? { adapter: { layout, vector: adapter() } } : {}),
+      }),
+    peft() {
+      const written = peftFiles(layout, adapter(), { baseModel: ref.title });
+      const encoder = new TextEncoder();
+      return Object.entries(written).map(([name, content]) => ({
+        name,
+        bytes: typeof content === 'string' ? encoder.encode(content) : content,
+      }));
+    },
+  };
+}
+
+async function write(
+  model: Model,
+  tokenizer: Tokenizer,
+  prompt: string,
+  { maxTokens, temperature, seed }: GenerateJob,
+  onText: (text: string) => void,
+  signal: AbortSignal,
+  options: { adapter?: { layout: AdapterLayout; vector: Float32Array } },
+): Promise<string> {
+  const ids: number[] = [];
+  const onToken = (id: number) => {
+    ids.push(id);
+    onText(tokenizer.decode(ids));
+  };
+  const promptIds = tokenizer.encode(prompt, { bos: true });
+  await generate(model, { ...options, promptIds, maxTokens, temperature, seed, onToken, signal });
+  return tokenizer.decode(ids);
+}

@@ -1,0 +1,111 @@
+import { createParticipant, FlError, type Participant, type Tokenizer } from '@cotune/fl-core';
+import { expose, transfer } from 'comlink';
+import { adapterName } from '../participant/gpu-verdict.ts';
+import { downloadBlob } from './blob.ts';
+import { forgetSeat, keepData, keptData } from './data-store.ts';
+import { fetchTokenizer, type LocalData, readDataset } from './dataset.ts';
+import { type Engine, openEngine } from './engine.ts';
+import { createLocalTrainer } from './local-trainer.ts';
+import type { TrainerApi } from './messages.ts';
+import { openParticipantStorage } from './participant-storage.ts';
+
+let tokenizer: { readonly modelUrl: string; readonly value: Promise<Tokenizer> } | null = null;
+let data: LocalData | null = null;
+let engine: Engine | null = null;
+let participant: Participant | null = null;
+let writing = new AbortController();
+
+const need = <T>(value: T | null, what: string): T => {
+  if (value === null) throw new FlError('wrong-state', `${what} is not ready yet`);
+  return value;
+};
+
+/** Keeps the last model's tokenizer; a failed download is tried again the next time. */
+async function tokenizerOf(modelUrl: string): Promise<Tokenizer> {
+  if (tokenizer?.modelUrl !== modelUrl) tokenizer = { modelUrl, value: fetchTokenizer(modelUrl) };
+  const held = tokenizer;
+  try {
+    return await held.value;
+  } catch (error) {
+    if (tokenizer === held) tokenizer = null;
+    throw error;
+  }
+}
+
+const api: TrainerApi = {
+  async readData(seat, file, settings) {
+    const stored = file ? { name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) } : await keptData(seat);
+    if (!stored) return null;
+    const read = readDataset(stored, await tokenizerOf(new URL(settings.modelUrl, location.origin).href), settings);
+    data = read;
+    if (file && read.examples.length > 0) await keepData(seat, stored);
+    return read.report;
+  },
+
+  async prepare(job, onProgress) {
+    const model = { ...job.model, url: new URL(job.model.url, location.origin).href };
+    engine ??= await openEngine({ ...job, model }, onProgress);
+    const { gpu, layout, storage } = engine;
+    return {
+      adapterLength: layout.length,
+      adapterName: adapterName(gpu.adapter),
+      features: gpu.adapter.features,
+      storage,
+    };
+  },
+
+  async start(seat, socket, events) {
+    const { gpu, trainer } = need(engine, 'the model');
+    const { examples } = need(data, 'the data');
+    void gpu.lost.then(({ message }) => events.onDeviceLost(message));
+    participant = createParticipant({
+      trainer: createLocalTrainer(trainer, examples),
+      transport: {
+        request: (event, payload) => socket.request(event, payload),
+        openUpload: (payload) => socket.openUpload(payload),
+        // A chunk is a view of the whole update: send a copy of its own, not a clone of all of it.
+        sendChunk: (payload, chunk) => {
+          const own = chunk.slice();
+          return socket.sendChunk(payload, transfer(own, [own.buffer]));
+        },
+        commitUpload: (payload) => socket.commitUpload(payload),
+        progress: (payload) => void socket.progress(payload),
+        download: downloadBlob,
+      },
+      storage: await openParticipantStorage(seat),
+      examples: examples.length,
+      now: () => Date.now(),
+      onActivity: (activity) => void events.onActivity(activity),
+      onStep: (record) => void events.onStep(record),
+    });
+  },
+
+  welcome: (welcome) => participant?.onWelcome(welcome),
+  offer: (offer) => participant?.onOffer(offer),
+  runState: (run) => participant?.onRunState(run),
+  removed: (reason) => participant?.onRemoved(reason),
+  disconnected: () => participant?.onDisconnect(),
+  stop: async (how) => participant?.stop(how),
+
+  loadAdapter: (blob) => need(engine, 'the model').loadAdapter(blob),
+  samplePrompt: () => data?.rows[0]?.prompt ?? null,
+  generate(job, onText) {
+    writing.abort();
+    writing = new AbortController();
+    return need(engine, 'the model').generate(job, onText, writing.signal);
+  },
+  cancelGeneration: () => writing.abort(),
+  async peft() {
+    const files = need(engine, 'the model').peft();
+    return transfer(
+      files,
+      files.map(({ bytes }) => bytes.buffer),
+    );
+  },
+  async forget(seat) {
+    data = null;
+    await forgetSeat(seat);
+  },
+};
+
+expose(api);

@@ -1,0 +1,12 @@
+import { createTheme } from '@mantine/core';
+
+/** Teal, because red and green carry meaning in the charts; the system font, because nothing is loaded from elsewhere. */
+export const theme = createTheme({
+  primaryColor: 'teal',
+  primaryShade: { light: 8, dark: 7 },
+  defaultRadius: 'md',
+  fontFamily: 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif',
+  fontFamilyMonospace: 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace',
+  headings: { fontWeight: '650', textWrap: 'balance' },
+  respectReducedMotion: true,
+});
