@@ -53,15 +53,19 @@ const SHAPES = [
   [130, 4, 130],
 ] as const;
 
-describe.each(['int8', 'f32'] as const)('matmul with %s weights', (dtype) => {
-  it.each(SHAPES)('forward, %i × %i → %i', async (rows, inputs, outputs) => {
+const DTYPES = ['int8', 'f32'] as const;
+const each = <V extends string>(...variants: V[]) =>
+  DTYPES.flatMap((dtype) => variants.map((variant) => ({ dtype, variant })));
+
+describe.each(each('tile', 'workgroup', 'skinny'))('matmul forward, $dtype weights, $variant', ({ dtype, variant }) => {
+  it.each(SHAPES)('%i × %i → %i', async (rows, inputs, outputs) => {
     const gpu = await testGpu();
     const arena = createArena(gpu.device);
     const { matrix, dense } = makeWeights(arena, dtype, outputs, inputs);
     const x = values(rows * inputs, 1);
     const y = arena.upload('y', values(rows * outputs, 9));
     const b = createProgramBuilder(gpu);
-    matmulForward(b, { x: arena.upload('x', x), w: matrix, y, rows });
+    matmulForward(b, { x: arena.upload('x', x), w: matrix, y, rows, variant });
     const program = await b.finish('matmul');
     program.run();
     const expected = new Float64Array(rows * outputs);
@@ -76,8 +80,10 @@ describe.each(['int8', 'f32'] as const)('matmul with %s weights', (dtype) => {
     program.destroy();
     arena.destroy();
   });
+});
 
-  it.each(SHAPES)('backward, %i × %i → %i', async (rows, inputs, outputs) => {
+describe.each(each('tile', 'workgroup'))('matmul backward, $dtype weights, $variant', ({ dtype, variant }) => {
+  it.each(SHAPES)('%i × %i → %i', async (rows, inputs, outputs) => {
     const gpu = await testGpu();
     const arena = createArena(gpu.device);
     const { matrix, dense } = makeWeights(arena, dtype, outputs, inputs);
@@ -95,7 +101,7 @@ describe.each(['int8', 'f32'] as const)('matmul with %s weights', (dtype) => {
     for (const accumulate of [false, true]) {
       const dx = arena.upload('dx', before);
       const b = createProgramBuilder(gpu);
-      matmulBackward(b, { dy: arena.upload('dy', dy), w: matrix, dx, rows, accumulate });
+      matmulBackward(b, { dy: arena.upload('dy', dy), w: matrix, dx, rows, accumulate, variant });
       const program = await b.finish('matmul backward');
       program.run();
       const total = expected.map((value, i) => value + (accumulate ? (before[i] ?? 0) : 0));

@@ -1,6 +1,7 @@
 import type { BufferView } from '../gpu/buffers.ts';
 import { defineKernel, type Kernel, type Overrides, type ScalarType } from '../gpu/kernel.ts';
 import type { Grid, ProgramBuilder } from '../gpu/program.ts';
+import { type Constants, specialise } from './matmul_unroll.ts';
 import f32Weights from './matmul_weights_f32.wgsl?raw';
 import int8Weights from './matmul_weights_int8.wgsl?raw';
 import type { Matrix } from './matrix.ts';
@@ -14,8 +15,8 @@ export interface WeightKernels<P extends Record<string, ScalarType>, I extends s
 interface WeightKernelSpec<P extends Record<string, ScalarType>, I extends string, O extends string> {
   readonly name: string;
   readonly wgsl: string;
-  /** WGSL `const` values put before the source: tile sizes, which must be known where arrays are declared. */
-  readonly constants?: Readonly<Record<string, number>>;
+  /** Tile sizes; see `specialise`. */
+  readonly constants?: Constants;
   readonly params: P;
   /** Bound at 1 (read) and 2 (written); the weights follow at 3, their scales at 4. */
   readonly input: I;
@@ -26,8 +27,7 @@ export function defineWeightKernels<const P extends Record<string, ScalarType>, 
   spec: WeightKernelSpec<P, I, O>,
 ): WeightKernels<P, I, O> {
   const { name, params } = spec;
-  const constants = Object.entries(spec.constants ?? {}).map(([key, value]) => `const ${key} = ${value}u;\n`);
-  const source = constants.join('') + spec.wgsl;
+  const source = specialise(spec.wgsl, spec.constants ?? {});
   const tensors = { [spec.input]: 'read', [spec.output]: 'write' } as Record<I, 'read'> & Record<O, 'write'>;
   return {
     int8: defineKernel({
