@@ -4,8 +4,8 @@ import { parseDataset, type TemplateId, type Tokenizer, tokenizeRow } from '@cot
 import { note, UserError } from './output.ts';
 
 export interface TokenizedExample {
-  readonly inputIds: number[];
-  readonly labels: number[];
+  readonly inputIds: readonly number[];
+  readonly labels: readonly number[];
 }
 
 export interface TokenizedData {
@@ -25,7 +25,7 @@ export async function loadData(
     for (const row of data.rejected) rejected.push({ file, ...row });
     for (const row of data.rows) {
       const result = tokenizeRow(row, options);
-      if ('rejected' in result) rejected.push({ file, line: row.line, reason: result.rejected });
+      if ('reason' in result) rejected.push({ file, line: row.line, reason: result.reason });
       else examples.push(result);
     }
   }

@@ -14,12 +14,12 @@ export interface ProgressBar {
   end(): void;
 }
 
-/** A bar with time left on a terminal, one line per tenth otherwise; on stderr, since stdout carries results. */
+/** A bar with time left on a terminal, a line per tenth (a second apart at least) otherwise; on stderr, since stdout carries results. */
 export function progressBar(title: string, now: () => number = Date.now): ProgressBar {
   const stream = process.stderr;
   const startedAtMs = now();
   let shownTenth = -1;
-  let lastDrawMs = 0;
+  let lastDrawMs = startedAtMs;
   let open = false;
   return {
     update(done, total, note = '') {
@@ -35,8 +35,9 @@ export function progressBar(title: string, now: () => number = Date.now): Progre
         open = true;
       } else {
         const tenth = Math.floor(share * 10);
-        if (tenth === shownTenth) return;
+        if (tenth === shownTenth || now() - lastDrawMs < 1000) return;
         shownTenth = tenth;
+        lastDrawMs = now();
         stream.write(`${title}: ${(share * 100).toFixed(0)} %${left} ${note}\n`);
       }
     },
