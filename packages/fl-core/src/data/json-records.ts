@@ -71,7 +71,7 @@ export function readJsonArray(bytes: Uint8Array): Records {
   return { records, emptyRows };
 }
 
-/** Index of the comma or bracket that ends the array element at `start`, or undefined when it is never closed. */
+/** Index of the comma, bracket or end of file that ends the array element at `start`; undefined when it is never closed. */
 function elementEnd(bytes: Uint8Array, start: number): number | undefined {
   const closers: number[] = [];
   let quoted = false;
@@ -88,7 +88,7 @@ function elementEnd(bytes: Uint8Array, start: number): number | undefined {
     else if (closers.length === 0 && (byte === COMMA || byte === CLOSE_ARRAY)) return i;
     else if (byte === closers.at(-1)) closers.pop();
   }
-  return undefined;
+  return closers.length === 0 ? bytes.length : undefined;
 }
 
 /** Index of the next `{` that begins a line at the indentation of the one at `start`. */
