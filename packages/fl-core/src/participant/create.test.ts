@@ -1,0 +1,604 @@
+import { describe, expect, it } from 'vitest';
+import type { Algorithm } from '../algorithms/algorithm.ts';
+import { fedavg } from '../algorithms/fedavg.ts';
+import { decodeAlgorithmState } from '../algorithms/state-codec.ts';
+import type { RoundOffer, RunView } from '../protocol/schema.ts';
+import { createRng } from '../rng.ts';
+import { createParticipant } from './create.ts';
+import {
+  arithmeticTrainer,
+  CHUNK,
+  fakeCoordinator,
+  memoryStorage,
+  plan,
+  runAt,
+  unreliable,
+  welcomeAt,
+} from './fake-network.test-support.ts';
+import { exampleOrder } from './order.ts';
+import type { ParticipantActivity, ParticipantOptions } from './participant.ts';
+
+const LENGTH = 100; // 420 bytes encoded: 7 chunks of 64, the last one cut
+const start = Float32Array.from({ length: LENGTH }, (_, i) => i / 8);
+const turns = async (n: number): Promise<void> => {
+  for (let i = 0; i < n; i++) await new Promise((resolve) => setImmediate(resolve));
+};
+
+function session(options: Partial<ParticipantOptions> & { server?: ReturnType<typeof fakeCoordinator> } = {}) {
+  const server = options.server ?? fakeCoordinator();
+  const storage = options.storage ?? memoryStorage();
+  const trainer = (options.trainer as ReturnType<typeof arithmeticTrainer> | undefined) ?? arithmeticTrainer();
+  const activities: ParticipantActivity[] = [];
+  let wake = (): void => {};
+  const participant = createParticipant({
+    transport: server.transport,
+    storage,
+    examples: 12,
+    now: () => 0,
+    delay: () => turns(1),
+    ...options,
+    trainer,
+    onActivity: (activity) => {
+      activities.push(activity);
+      wake();
+    },
+  });
+  return {
+    server,
+    storage,
+    trainer,
+    activities,
+    participant,
+    offer: (round = 0, change: Partial<RoundOffer> = {}): RoundOffer => ({
+      runId: 'run',
+      round,
+      attempt: 0,
+      deadlineMs: 1000,
+      adapter: server.blob(start, round),
+      plan,
+      ...change,
+    }),
+    async until(kind: ParticipantActivity['kind'], from = 0): Promise<ParticipantActivity> {
+      for (;;) {
+        const found = activities.slice(from).find((activity) => activity.kind === kind);
+        if (found !== undefined) return found;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    },
+  };
+}
+
+/** What the arithmetic trainer makes of a plan, worked out apart from it. */
+function expectedDelta(steps = plan.steps): number[] {
+  const delta = new Float32Array(LENGTH);
+  const order = exampleOrder({ examples: 12, count: plan.steps * plan.batchSize, seed: plan.seed });
+  const trained = start.slice();
+  for (const row of order.slice(0, steps * plan.batchSize))
+    trained[row] = (trained[row] as number) + plan.learningRate * (1 + row);
+  for (let i = 0; i < LENGTH; i++) delta[i] = (trained[i] as number) - (start[i] as number);
+  return [...delta];
+}
+
+describe('a round', () => {
+  it('downloads, trains, uploads the delta and reports', async () => {
+    const { participant, server, activities, offer, until, trainer, storage } = session();
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer());
+    expect(await until('uploaded')).toEqual({ kind: 'uploaded', round: 0, verdict: { status: 'accepted' } });
+    expect(server.updateOf()).toEqual(expectedDelta());
+    expect(server.updateOf().some((value) => value !== 0)).toBe(true);
+    expect(server.accepted[0]?.open).toMatchObject({
+      runId: 'run',
+      round: 0,
+      attempt: 0,
+      bytes: 420,
+      dtype: 'f32',
+      examples: 12,
+      metrics: { lossNats: (4 + 2 + 4 / 3 + 1) / 4, steps: 4, trainingMs: 0 },
+    });
+    expect(server.requests[0]).toEqual({ event: 'round:accept', payload: { runId: 'run', round: 0, attempt: 0 } });
+    expect([...new Set(activities.map(({ kind }) => kind))]).toEqual([
+      'waiting',
+      'downloading',
+      'training',
+      'uploading',
+      'uploaded',
+    ]);
+    expect(trainer.jobs).toEqual([
+      { seed: 11, start: [...start], order: exampleOrder({ examples: 12, count: 20, seed: 11 }) },
+    ]);
+    expect(server.mostInFlight).toBe(3);
+    expect(server.chunksWritten).toHaveLength(Math.ceil(420 / CHUNK));
+    expect((storage as ReturnType<typeof memoryStorage>).map.size).toBe(0);
+  });
+
+  it('sends f16 when the run says so', async () => {
+    const { participant, server, offer, until } = session();
+    const { config } = runAt(0);
+    participant.onWelcome(welcomeAt(0, { config: { ...config, updateDtype: 'f16' } }));
+    participant.onOffer(offer());
+    await until('uploaded');
+    expect(server.accepted[0]?.open).toMatchObject({ dtype: 'f16', bytes: 220 });
+    expect(server.updateOf()).toEqual(expectedDelta()); // multiples of 1/4 are exact
+  });
+
+  it('sends progress at most twice a second', async () => {
+    let nowMs = 0;
+    const server = fakeCoordinator();
+    server.now = () => nowMs;
+    const trainer = arithmeticTrainer(() => {
+      nowMs += 100;
+    });
+    const { participant, offer, until } = session({ server, trainer, now: () => nowMs });
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer(0, { plan: { ...plan, steps: 23 } }));
+    await until('uploaded');
+    expect(server.progress.map(({ step }) => step)).toEqual([1, 6, 11, 16, 21]);
+  });
+
+  it('trains on every example before it repeats one', () => {
+    const order = exampleOrder({ examples: 7, count: 20, seed: 3 });
+    expect(order).toHaveLength(20);
+    for (const pass of [order.slice(0, 7), order.slice(7, 14)]) expect([...pass].sort()).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    expect(order.slice(0, 7)).not.toEqual(order.slice(7, 14));
+    expect(exampleOrder({ examples: 7, count: 20, seed: 3 })).toEqual(order);
+    expect(exampleOrder({ examples: 7, count: 20, seed: 4 })).not.toEqual(order);
+  });
+});
+
+describe('a bad network', () => {
+  it.each([1, 2, 3, 4, 5, 6, 7, 8])(
+    'delivers the same update through losses, repeats and silence (seed %i)',
+    async (seed) => {
+      const server = fakeCoordinator(unreliable(createRng(seed), 3));
+      const { participant, offer, until, trainer } = session({ server });
+      participant.onWelcome(welcomeAt(0));
+      participant.onOffer(offer());
+      expect(await until('uploaded')).toMatchObject({ verdict: { status: 'accepted' } });
+      expect(server.updateOf()).toEqual(expectedDelta());
+      expect(server.accepted).toHaveLength(1);
+      expect(trainer.jobs).toHaveLength(1);
+    },
+  );
+
+  it('goes on from the missing chunks after a disconnect', async () => {
+    const server = fakeCoordinator();
+    const run = session({ server });
+    server.onChunk = (index) => {
+      if (index === 4) {
+        server.connected = false;
+        run.participant.onDisconnect();
+      }
+    };
+    run.participant.onWelcome(welcomeAt(0));
+    run.participant.onOffer(run.offer());
+    await run.until('uploading');
+    await turns(60);
+    expect(server.accepted).toHaveLength(0);
+    const before = [...server.chunksWritten];
+    expect(before.length).toBeGreaterThan(2);
+    server.connected = true;
+    server.onChunk = undefined;
+    run.participant.onWelcome(welcomeAt(0));
+    run.participant.onOffer(run.offer()); // the coordinator offers again; nothing starts anew
+    await run.until('uploaded');
+    expect(run.trainer.jobs).toHaveLength(1);
+    expect(server.chunksWritten).toHaveLength(7);
+    expect(new Set(server.chunksWritten).size).toBe(7);
+  });
+
+  it('does not speak while disconnected', async () => {
+    const { participant, server, offer } = session();
+    participant.onWelcome(welcomeAt(0));
+    participant.onDisconnect();
+    participant.onOffer(offer());
+    await turns(20);
+    expect(server.requests).toEqual([]);
+  });
+
+  it('downloads again what arrives damaged, and gives up after three times', async () => {
+    const once = session();
+    once.server.damageDownloads = 2;
+    once.participant.onWelcome(welcomeAt(0));
+    once.participant.onOffer(once.offer());
+    await once.until('uploaded');
+    expect(once.server.updateOf()).toEqual(expectedDelta());
+    const always = session();
+    always.server.damageDownloads = 99;
+    always.participant.onWelcome(welcomeAt(0));
+    always.participant.onOffer(always.offer());
+    expect(await always.until('failed')).toMatchObject({ message: expect.stringContaining('sha256') });
+    await turns(5);
+    expect(always.server.eventsOf('round:decline')).toHaveLength(1);
+    expect(always.trainer.jobs).toEqual([]);
+  });
+
+  it('opens the upload again when the coordinator forgot it, is busy, or a chunk was damaged', async () => {
+    for (const code of ['not-found', 'busy', 'wrong-hash', 'internal'] as const) {
+      const { participant, server, offer, until } = session();
+      server.next.chunk = { ok: false, code, message: 'try again' };
+      participant.onWelcome(welcomeAt(0));
+      participant.onOffer(offer());
+      expect(await until('uploaded')).toMatchObject({ verdict: { status: 'accepted' } });
+      expect(server.eventsOf('upload:open')).toHaveLength(2);
+    }
+  });
+});
+
+describe('verdicts', () => {
+  it.each([
+    ['late', { ok: true, value: { status: 'late', round: 1 } }, { status: 'late', round: 1 }],
+    [
+      'rejected',
+      { ok: true, value: { status: 'rejected', code: 'not-finite', message: 'NaN', round: 0 } },
+      { status: 'rejected', code: 'not-finite', message: 'NaN', round: 0 },
+    ],
+    [
+      'a refusal',
+      { ok: false, code: 'too-large', message: 'big' },
+      { status: 'rejected', code: 'too-large', message: 'big', round: 0 },
+    ],
+    ['late by code', { ok: false, code: 'late', message: 'closed' }, { status: 'late', round: 0 }],
+  ] as const)('reports %s and does not try again', async (_, answer, verdict) => {
+    const { participant, server, offer, until, storage } = session();
+    server.next.commit = answer;
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer());
+    expect(await until('uploaded')).toEqual({ kind: 'uploaded', round: 0, verdict });
+    expect(server.eventsOf('upload:open')).toHaveLength(1);
+    expect(await storage.get('update/run')).toBeUndefined();
+  });
+
+  it('gives up after five refusals in a row', async () => {
+    const server = fakeCoordinator();
+    const { participant, offer, until } = session({
+      server: {
+        ...server,
+        transport: {
+          ...server.transport,
+          commitUpload: async () => ({ ok: false, code: 'incomplete', message: 'still missing' }),
+        },
+      },
+    });
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer());
+    expect(await until('uploaded')).toMatchObject({ verdict: { status: 'rejected', code: 'incomplete' } });
+    expect(server.eventsOf('upload:open').length).toBeLessThan(8);
+  });
+
+  it('waits when the coordinator withdraws the offer', async () => {
+    const { participant, server, offer, until, trainer, activities } = session();
+    server.next.accept = { ok: false, code: 'stale', message: 'the round is over' };
+    participant.onWelcome(welcomeAt(0));
+    const from = activities.length;
+    participant.onOffer(offer());
+    expect(await until('waiting', from)).toMatchObject({ reason: expect.stringContaining('the round is over') });
+    expect(trainer.jobs).toEqual([]);
+  });
+});
+
+describe('reload', () => {
+  /** A tab that trained and died in mid-upload. */
+  async function diedUploading() {
+    const server = fakeCoordinator();
+    const storage = memoryStorage();
+    const first = session({ server, storage });
+    server.onChunk = (index) => {
+      if (index === 3) server.connected = false;
+    };
+    first.participant.onWelcome(welcomeAt(0));
+    first.participant.onOffer(first.offer());
+    await first.until('uploading');
+    await turns(20);
+    first.participant.onDisconnect();
+    server.connected = true;
+    server.onChunk = undefined;
+    return { server, storage, first };
+  }
+
+  it('uploads what was trained before it, from the missing chunks on', async () => {
+    const { server, storage, first } = await diedUploading();
+    const second = session({ server, storage });
+    second.participant.onWelcome(welcomeAt(0));
+    second.participant.onOffer(second.offer());
+    await second.until('uploaded');
+    expect(second.trainer.jobs).toEqual([]);
+    expect(first.trainer.jobs).toHaveLength(1);
+    expect(server.updateOf()).toEqual(expectedDelta());
+    expect(server.chunksWritten).toHaveLength(7);
+    expect(storage.map.size).toBe(0);
+  });
+
+  it.each([
+    ['round', (o: RoundOffer): RoundOffer => ({ ...o, round: 1 })],
+    ['attempt', (o: RoundOffer): RoundOffer => ({ ...o, attempt: 1 })],
+  ])('trains again for another %s', async (_, change) => {
+    const { server, storage } = await diedUploading();
+    const second = session({ server, storage });
+    second.participant.onWelcome(welcomeAt(0));
+    second.participant.onOffer(change(second.offer()));
+    await second.until('uploaded');
+    expect(second.trainer.jobs).toHaveLength(1);
+  });
+
+  it('trains again for another adapter of the same round', async () => {
+    const { storage } = await diedUploading();
+    const second = session({ storage });
+    second.participant.onWelcome(welcomeAt(0));
+    second.participant.onOffer(
+      second.offer(0, {
+        adapter: second.server.blob(
+          start.map((w) => w + 1),
+          0,
+        ),
+      }),
+    );
+    await second.until('uploaded');
+    expect(second.trainer.jobs).toHaveLength(1);
+  });
+
+  it('trains again when the stored bytes are damaged', async () => {
+    const { storage } = await diedUploading();
+    const record = storage.map.get('update/run') as Uint8Array;
+    record[record.length - 9] = (record[record.length - 9] as number) ^ 1;
+    const second = session({ storage });
+    second.participant.onWelcome(welcomeAt(0));
+    second.participant.onOffer(second.offer());
+    await second.until('uploaded');
+    expect(second.trainer.jobs).toHaveLength(1);
+    expect(second.server.updateOf()).toEqual(expectedDelta());
+  });
+
+  it('goes on without storage', async () => {
+    const storage = { ...memoryStorage(), set: () => Promise.reject(new Error('quota')) };
+    const { participant, offer, until } = session({ storage });
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer());
+    expect(await until('uploaded')).toMatchObject({ verdict: { status: 'accepted' } });
+  });
+});
+
+describe('newer rounds', () => {
+  it('a newer offer cancels the old work; an older one is ignored', async () => {
+    const { participant, server, offer, until, trainer } = session();
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer(0, { plan: { ...plan, steps: 1000 } }));
+    await until('training');
+    participant.onOffer(offer(1));
+    participant.onOffer(offer(0));
+    expect(await until('uploaded')).toMatchObject({ round: 1 });
+    expect(trainer.jobs).toHaveLength(2);
+    expect(server.accepted.map(({ open }) => open.round)).toEqual([1]);
+    expect(server.eventsOf('round:decline')).toEqual([]);
+  });
+
+  it('never trains two rounds at once', async () => {
+    let running = 0;
+    let most = 0;
+    const inner = arithmeticTrainer();
+    const trainer = {
+      ...inner,
+      async train(job: Parameters<typeof inner.train>[0]) {
+        most = Math.max(most, ++running);
+        const result = await inner.train(job);
+        await turns(3);
+        running--;
+        return result;
+      },
+    };
+    const { participant, offer, until } = session({ trainer });
+    participant.onWelcome(welcomeAt(0));
+    for (let round = 0; round < 4; round++) {
+      participant.onOffer(offer(round));
+      await turns(7);
+    }
+    await until('uploaded');
+    expect(most).toBe(1);
+  });
+
+  it('stops working on a round that the run has left behind', async () => {
+    const { participant, server, offer, until, activities } = session();
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer(0, { plan: { ...plan, steps: 1000 } }));
+    await until('training');
+    participant.onRunState(runAt(1));
+    const from = activities.length;
+    await turns(30);
+    expect(activities.slice(from)).toEqual([]);
+    expect(server.accepted).toEqual([]);
+  });
+
+  it('works on while the run is paused', async () => {
+    const { participant, offer, until } = session();
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer());
+    await until('training');
+    participant.onRunState(runAt(0, { phase: 'paused', reason: 'lunch' }));
+    expect(await until('uploaded')).toMatchObject({ verdict: { status: 'accepted' } });
+  });
+
+  it.each([
+    ['finished', { kind: 'finished' }],
+    ['aborted', { kind: 'failed', message: 'The run was aborted: enough' }],
+    ['failed', { kind: 'failed', message: 'The run was failed: enough' }],
+  ] as const)('ends when the run is %s', async (phase, activity) => {
+    const { participant, offer, until, activities, storage } = session();
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer(0, { plan: { ...plan, steps: 1000 } }));
+    await until('training');
+    participant.onRunState(runAt(0, { phase, reason: 'enough' }));
+    expect(activities.at(-1)).toEqual(activity);
+    await turns(20);
+    expect(await storage.get('update/run')).toBeUndefined();
+  });
+
+  it('is told to go', async () => {
+    const { participant, server, offer, until, activities } = session();
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer(0, { plan: { ...plan, steps: 1000 } }));
+    await until('training');
+    participant.onRemoved('another tab took over');
+    expect(activities.at(-1)).toEqual({ kind: 'removed', reason: 'another tab took over' });
+    participant.onOffer(offer(1));
+    await turns(20);
+    expect(server.eventsOf('round:accept')).toHaveLength(1);
+    expect(server.eventsOf('upload:open')).toEqual([]);
+  });
+});
+
+describe('leaving', () => {
+  it('submits what was trained so far', async () => {
+    const stopped: Promise<void>[] = [];
+    const server = fakeCoordinator();
+    const trainer = arithmeticTrainer((step) => {
+      if (step === 2) stopped.push(run.participant.stop('submit'));
+    });
+    const run = session({ server, trainer });
+    run.participant.onWelcome(welcomeAt(0));
+    run.participant.onOffer(run.offer());
+    await run.until('uploaded');
+    await stopped[0];
+    expect(server.updateOf()).toEqual(expectedDelta(2));
+    expect(server.accepted[0]?.open.metrics.steps).toBe(2);
+    run.participant.onOffer(run.offer(1));
+    await turns(10);
+    expect(trainer.jobs).toHaveLength(1);
+  });
+
+  it('discards: declines, uploads nothing, keeps nothing', async () => {
+    const { participant, server, offer, until, storage, activities } = session();
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer(0, { plan: { ...plan, steps: 1000 } }));
+    await until('training');
+    await participant.stop('discard');
+    const from = activities.length;
+    await turns(10);
+    expect(server.eventsOf('round:decline')).toHaveLength(1);
+    expect(server.eventsOf('upload:open')).toEqual([]);
+    expect((storage as ReturnType<typeof memoryStorage>).map.size).toBe(0);
+    expect(activities.slice(from)).toEqual([]);
+  });
+
+  it('discard ends a submit that cannot get through', async () => {
+    const { participant, server, offer, until } = session();
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer(0, { plan: { ...plan, steps: 1000 } }));
+    await until('training');
+    server.connected = false;
+    participant.onDisconnect();
+    const submitted = participant.stop('submit');
+    await turns(20);
+    await participant.stop('discard');
+    await submitted;
+    expect(server.accepted).toEqual([]);
+  });
+
+  it('has nothing to do between rounds', async () => {
+    const { participant } = session();
+    await participant.stop('submit');
+    await participant.stop('discard');
+  });
+});
+
+describe('training that goes wrong', () => {
+  it('declines a round that diverged instead of sending NaN', async () => {
+    const trainer = {
+      ...arithmeticTrainer(),
+      train: async (job: { weights: Float32Array; onStep: (r: never) => void }) => {
+        job.onStep({ step: 1, lossNats: Number.NaN, gradNorm: 1, tokensPerSecond: 1, ms: 1 } as never);
+        const trained = job.weights.slice();
+        trained[3] = Number.NaN;
+        return trained;
+      },
+    };
+    const { participant, server, offer, until } = session({ trainer });
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer());
+    expect(await until('failed')).toMatchObject({ message: expect.stringContaining('diverged') });
+    await turns(5);
+    expect(server.eventsOf('upload:open')).toEqual([]);
+    expect(server.eventsOf('round:decline')[0]?.payload).toMatchObject({
+      round: 0,
+      reason: expect.stringContaining('diverged'),
+    });
+    expect(server.progress).toEqual([]);
+  });
+
+  it('declines when the device is lost, and takes the next round', async () => {
+    const inner = arithmeticTrainer();
+    let lost = true;
+    const trainer = {
+      ...inner,
+      train: (job: Parameters<typeof inner.train>[0]) =>
+        lost ? Promise.reject(new Error('device lost')) : inner.train(job),
+    };
+    const { participant, offer, until } = session({ trainer });
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer());
+    expect(await until('failed')).toEqual({ kind: 'failed', message: 'device lost' });
+    lost = false;
+    participant.onOffer(offer(1));
+    expect(await until('uploaded')).toMatchObject({ round: 1 });
+  });
+});
+
+describe('algorithm state of a client', () => {
+  /** Counts its rounds, as SCAFFOLD keeps a control variate. */
+  const counting: Algorithm = {
+    ...(fedavg as Algorithm),
+    initialClientState: (length) => ({ vectors: { c: new Float32Array(length) }, numbers: { rounds: 0 } }),
+    clientStep: ({ clientState, start: from, trained, steps }) => ({
+      vectors: { c: trained.map((w, i) => w - (from[i] as number)) },
+      numbers: { rounds: (clientState.numbers.rounds as number) + 1, steps },
+    }),
+  };
+  const stateIn = async (storage: { get(key: string): Promise<Uint8Array | undefined> }) =>
+    decodeAlgorithmState((await storage.get('state/run')) as Uint8Array);
+
+  it('is kept once the update is accepted, and goes into the next round', async () => {
+    const { participant, offer, until, storage, activities } = session({ algorithmOf: () => counting });
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer(0));
+    await until('uploaded');
+    expect(await stateIn(storage)).toEqual({
+      vectors: { c: new Float32Array(expectedDelta()) },
+      numbers: { rounds: 1, steps: 4 },
+    });
+    const from = activities.length;
+    participant.onOffer(offer(1));
+    await until('uploaded', from);
+    expect((await stateIn(storage)).numbers.rounds).toBe(2);
+  });
+
+  it('is dropped with an update that was late', async () => {
+    const { participant, server, offer, until, storage } = session({ algorithmOf: () => counting });
+    server.next.commit = { ok: true, value: { status: 'late', round: 1 } };
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer(0));
+    await until('uploaded');
+    expect(await storage.get('state/run')).toBeUndefined();
+  });
+
+  it.each([true, false])('after a lost verdict it is kept if the run counted the update (%s)', async (counted) => {
+    const storage = memoryStorage();
+    const server = fakeCoordinator((event) => (event === 'upload:commit' ? 'unanswered' : 'delivered'));
+    const first = session({ server, storage, algorithmOf: () => counting });
+    first.participant.onWelcome(welcomeAt(0));
+    first.participant.onOffer(first.offer(0));
+    while (server.accepted.length === 0) await turns(1);
+    first.participant.onDisconnect();
+    await turns(3);
+    const { open } = server.accepted[0] as { open: { sha256: string } };
+    const received = [
+      { participantId: 'me', sha256: open.sha256, examples: 12, lossNats: 1, updateNorm: 1, bytes: 420 },
+    ];
+    const rounds = [{ round: 0, received: counted ? received : [] }] as unknown as RunView['rounds'];
+    const second = session({ storage, algorithmOf: () => counting });
+    second.participant.onWelcome(welcomeAt(1, { rounds }));
+    second.participant.onOffer(second.offer(1));
+    await second.until('uploaded');
+    expect((await stateIn(storage)).numbers.rounds).toBe(counted ? 2 : 1);
+  });
+});
