@@ -58,6 +58,14 @@ describe('loadTokenizer', () => {
     );
   });
 
+  it('still finds pieces that reach across words, where a vocabulary has them', () => {
+    const across = JSON.parse(json) as { model: { vocab: Record<string, number>; merges: [string, string][] } };
+    const id = Object.keys(across.model.vocab).length;
+    across.model.vocab['e▁n'] = id;
+    across.model.merges.push(['e', '▁n']);
+    expect(loadTokenizer(JSON.stringify(across)).encode('e n', { bos: false })).toEqual([...ids('▁'), id]);
+  });
+
   it('refuses what is no tokenizer, and a model whose special tokens it lacks', () => {
     expect(() => loadTokenizer('{}')).toThrow(DataError);
     expect(() => loadTokenizer('nonsense')).toThrow(DataError);
@@ -97,6 +105,11 @@ describe('tokenizeRow', () => {
       inputIds: [1, ...ids('▁', 'a', '▁▁', 'b'), 2],
       labels: [NO_LABEL, NO_LABEL, NO_LABEL, ...ids('▁▁', 'b'), 2],
     });
+  });
+
+  it('has nothing but BOS without a label when the prompt is empty', () => {
+    const row = tokenizeRow({ prompt: '', response: 'b' }, options);
+    expect(row).toEqual({ inputIds: [1, ...ids('▁▁', 'b'), 2], labels: [NO_LABEL, ...ids('▁▁', 'b'), 2] });
   });
 
   it('cuts at the limit, and rejects a row when no label is left', () => {
