@@ -268,6 +268,15 @@ describe('verdicts', () => {
     expect(server.eventsOf('upload:open').length).toBeLessThan(8);
   });
 
+  it('asks again when the coordinator is too busy to take the acceptance', async () => {
+    const { participant, server, offer, until } = session();
+    server.next.accept = { ok: false, code: 'busy', message: 'slow down' };
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer());
+    expect(await until('uploaded')).toMatchObject({ verdict: { status: 'accepted' } });
+    expect(server.eventsOf('round:accept')).toHaveLength(2);
+  });
+
   it('waits when the coordinator withdraws the offer', async () => {
     const { participant, server, offer, until, trainer, activities } = session();
     server.next.accept = { ok: false, code: 'stale', message: 'the round is over' };

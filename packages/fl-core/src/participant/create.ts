@@ -74,8 +74,8 @@ export function createParticipant(options: ParticipantOptions): Participant {
     onRemoved(reason) {
       leaving = true;
       cancel();
+      // What is stored stays: another tab with this identity may have taken over, and shares it.
       onActivity({ kind: 'removed', reason });
-      if (run !== null) void clearPending(storage, run.runId).catch(() => {});
     },
     onDisconnect() {
       connection.close();

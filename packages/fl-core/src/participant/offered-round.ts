@@ -40,7 +40,11 @@ export async function performRound(
   const patience: Patience = { signal: work.cancelled.signal, online: settings.online, delay: settings.delay };
   try {
     patience.signal.throwIfAborted();
-    const accepted = await persistently(patience, () => transport.request('round:accept', { runId, round, attempt }));
+    const accepted = await persistently(patience, async () => {
+      const ack = await transport.request('round:accept', { runId, round, attempt });
+      if (!ack.ok && (ack.code === 'busy' || ack.code === 'internal')) throw new FlError(ack.code, ack.message);
+      return ack;
+    });
     if (!accepted.ok) {
       work.stage = 'ended';
       onActivity({ kind: 'waiting', reason: `the coordinator withdrew round ${round + 1}: ${accepted.message}` });
