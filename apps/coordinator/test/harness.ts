@@ -216,3 +216,8 @@ export function joinRun(
   socket.connect();
   return { socket, participant, activities, resumeToken: () => resumeToken };
 }
+
+/** Acknowledgement of an event on a raw socket. */
+export type Answer = { ok: true; value: never } | { ok: false; code: string; message: string };
+export const ask = (socket: Socket, event: string, ...args: unknown[]): Promise<Answer> =>
+  socket.timeout(5000).emitWithAck(event, ...args) as Promise<Answer>;

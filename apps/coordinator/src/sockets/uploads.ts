@@ -212,7 +212,8 @@ export function createUploads(options: UploadOptions): UploadService {
     const path = partials.path(row.upload_id);
     // After a crash between moving the file and the event, the bytes are a blob already.
     if (!(await blobs.find('update', sha256))) {
-      const actual = await hashFile(path);
+      // A power cut may lose bytes that the bitmap has; like damaged ones, they are asked for again.
+      const actual = await hashFile(path).catch(() => 'unreadable');
       if (actual !== sha256) {
         return settle(run, row, rejection(run, 'wrong-hash', `sha256 is ${actual}, announced was ${sha256}`));
       }
