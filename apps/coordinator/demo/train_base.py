@@ -1,6 +1,6 @@
 """Trains the demo base model and its tokenizer and writes a Hugging Face directory.
 
-    python3 train_base.py --out DIR [--steps 4000] [--seed 1] [--threads 2]
+    python3 train_base.py --out DIR [--steps 4500] [--seed 1] [--threads 1]
 
 Needs PyTorch (1.13 or newer), sentencepiece and numpy; on Debian 12: python3-torch, python3-sentencepiece,
 python3-numpy, and libopenblas0-pthread, without which matrix products are some thirty times slower.
@@ -102,12 +102,12 @@ def train(model: Llama, tokenizer, args) -> int:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', type=Path, required=True, help='directory to write; made when missing')
-    parser.add_argument('--steps', type=int, default=4000)
+    parser.add_argument('--steps', type=int, default=4500)
     parser.add_argument('--batch', type=int, default=16, help='packed rows in a batch')
     parser.add_argument('--row-tokens', type=int, default=96)
     parser.add_argument('--lr', type=float, default=3e-3)
     parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument('--threads', type=int, default=1, help='of PyTorch; OpenBLAS takes all cores by itself')
     return parser.parse_args()
 
 
