@@ -103,7 +103,7 @@ function followRun(coordinator: Coordinator, runId: string, config: RunConfig): 
         baselineShown = true;
         note(`before: held-out loss ${run.baseline.lossNats.toFixed(3)}, accuracy ${percent(run.baseline.accuracy)}`);
       }
-      for (const summary of run.rounds.slice(published)) {
+      for (const summary of run.rounds.filter((one) => one.phase === 'published').slice(published)) {
         bar.end();
         const metrics = summary.evaluation;
         const result = metrics

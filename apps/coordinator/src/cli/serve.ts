@@ -20,6 +20,7 @@ interface ServeOptions {
   model?: string[];
   evaluation?: string[];
   run?: string;
+  newOwnerLink?: boolean;
 }
 
 /** `cotune serve`: the coordinator and the web app. */
@@ -44,6 +45,7 @@ export function serveCommand(): Command {
       '--run <file>',
       'JSON settings of a run to create, open and print the join link of (once per data directory)',
     )
+    .option('--new-owner-link', 'replace the owner’s token, ending every admin session')
     .action(async (options: ServeOptions) => {
       const coordinator = await start(options);
       note(`Cotune is at ${coordinator.url}`);
@@ -67,6 +69,7 @@ async function start(options: ServeOptions): Promise<Coordinator> {
     port: options.port,
     host: options.host,
     demo: options.demo ?? false,
+    newOwnerToken: options.newOwnerLink ?? false,
     models,
     evaluations,
     webDir: assets.web(),
