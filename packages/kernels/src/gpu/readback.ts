@@ -8,6 +8,8 @@ export interface Readback {
   copy(view: BufferView, elements: number): void;
   /** Waits for the copies queued since the last call; they stand one behind the other in the order of the calls. */
   read(): Promise<ArrayBuffer>;
+  /** Forgets copies queued by work that failed before its read. */
+  reset(): void;
   destroy(): void;
 }
 
@@ -47,6 +49,9 @@ export function createReadback(gpu: Gpu, elements: number): Readback {
       buffer.unmap();
       gpu.check();
       return bytes;
+    },
+    reset() {
+      used = 0;
     },
     destroy: () => buffer.destroy(),
   };

@@ -71,11 +71,10 @@ export function createPrograms(
       const { shape } = batch;
       const table = reserve(requiredCapacity(config, shape));
       const key = `${kind} ${shape.batch} ${shape.seq} ${shape.labelRows}`;
-      let program = programs.get(key);
-      if (!program) {
-        program = await record(kind, shape, table);
-        programs.set(key, program);
-      }
+      const program = programs.get(key) ?? (await record(kind, shape, table));
+      programs.delete(key); // and back in as the latest: the map keeps the order of use
+      programs.set(key, program);
+      evictOldest(programs);
       for (const name of ['ids', 'positions', 'segments', 'labelIndex', 'labels'] as const) {
         writeView(gpu.device, table[name], batch[name]);
       }
@@ -87,6 +86,17 @@ export function createPrograms(
     },
     destroy,
   };
+}
+
+/** Shapes kept: a program holds a bind group a dispatch, and data of many lengths would record hundreds. */
+const MAX_PROGRAMS = 64;
+
+function evictOldest(programs: Map<string, Program>): void {
+  for (const [key, program] of programs) {
+    if (programs.size <= MAX_PROGRAMS) return;
+    program.destroy();
+    programs.delete(key);
+  }
 }
 
 /** Tokens of one micro-batch: enough to fill the adapter, little enough for its memory and its watchdog. */

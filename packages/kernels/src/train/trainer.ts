@@ -56,7 +56,7 @@ export async function createTrainer(model: Model, lora: LoraConfig, options: Tra
   const readback = createReadback(gpu, 1024);
   const maxRows = (seq: number) =>
     Math.min(maxMicroBatchRows(model, seq), options.maxBatchRows ?? Number.POSITIVE_INFINITY);
-  const queued = createQueue();
+  const queued = createQueue(() => readback.reset());
   const upload = (view: typeof vector, values: Float32Array, what: string) => {
     checkVector(values, layout.length, what);
     writeView(gpu.device, view, values);
@@ -131,10 +131,14 @@ function stepResult(values: Float32Array, padded: readonly PaddedBatch[]): StepR
 
 type Queue = <T>(work: () => Promise<T>) => Promise<T>;
 
-function createQueue(): Queue {
+/** One piece of work at a time; `prepare` runs before each, whether or not the one before it failed. */
+function createQueue(prepare: () => void): Queue {
   let last: Promise<unknown> = Promise.resolve();
   return (work) => {
-    const result = last.then(work);
+    const result = last.then(() => {
+      prepare();
+      return work();
+    });
     last = result.catch(() => undefined);
     return result;
   };
