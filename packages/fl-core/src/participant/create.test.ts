@@ -189,6 +189,25 @@ describe('a bad network', () => {
     expect(new Set(server.chunksWritten).size).toBe(7);
   });
 
+  it('trains on when the connection comes back and the same offer with it', async () => {
+    const { participant, server, offer, until, trainer } = session();
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer());
+    await until('training');
+    server.connected = false;
+    participant.onDisconnect();
+    await turns(2);
+    server.connected = true;
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer(0, { deadlineMs: 9000 }));
+    await until('uploaded');
+    participant.onOffer(offer());
+    await turns(20);
+    expect(trainer.jobs).toHaveLength(1);
+    expect(server.eventsOf('round:accept')).toHaveLength(1);
+    expect(server.updateOf()).toEqual(expectedDelta());
+  });
+
   it('does not speak while disconnected', async () => {
     const { participant, server, offer } = session();
     participant.onWelcome(welcomeAt(0));

@@ -39,10 +39,6 @@ export function judgeUpload(state: RunState, key: UploadKey): { readonly status:
       `round ${key.round} already has another update of yours (sha256 ${counted.slice(0, 12)}…)`,
     );
   }
-  if (over(state)) return reject('wrong-state', `the run is ${state.phase}`);
-  if (key.round > state.round || state.adapter === null) {
-    return reject('invalid', `got an update for round ${key.round}, expected round ${state.round}`);
-  }
   if (key.round < state.round) {
     const summary = state.history[key.round];
     if (summary?.sampled.includes(key.participantId) && summary.attempt === key.attempt)
@@ -51,6 +47,10 @@ export function judgeUpload(state: RunState, key: UploadKey): { readonly status:
       'stale',
       `got an update for round ${key.round} attempt ${key.attempt}, the run is at round ${state.round}`,
     );
+  }
+  if (over(state)) return reject('wrong-state', `the run is ${state.phase}`);
+  if (key.round > state.round || state.adapter === null) {
+    return reject('invalid', `got an update for round ${key.round}, expected round ${state.round}`);
   }
   if (current === null || key.attempt !== current.attempt) {
     return reject(

@@ -95,9 +95,8 @@ export function maybeClose(state: RunState, atMs: number): Reduced {
   }
   const deadlineMs = current.deadlineMs as number;
   const graceUntilMs = current.graceUntilMs ?? Math.min(atMs + state.config.graceMs, deadlineMs);
-  const complete = current.sampled.every(
-    (id) => current.departed.includes(id) || updates.some((update) => update.participantId === id),
-  );
+  const answered = new Set([...current.departed, ...updates.map((update) => update.participantId)]);
+  const complete = current.sampled.every((id) => answered.has(id));
   if (complete || atMs >= graceUntilMs || atMs >= deadlineMs) {
     const next: RunState = { ...state, current: { ...current, graceUntilMs, phase: 'aggregating' } };
     if (state.adapter === null) return { state: next, effects: [] };

@@ -635,8 +635,23 @@ describe('pause and end', () => {
     expect(kinds(run.do({ type: 'aggregated', round: 0, adapter: ref('a1') }))).toEqual(['publish']);
     expect(run.state).toMatchObject({ phase: 'finished', round: 1, current: null, adapter: ref('a1') });
     expect(run.refusal(uploaded('a', 'new', 1, 0))).toBe('wrong-state');
+    expect(judgeUpload(run.state, { participantId: 'a', round: 0, attempt: 0, sha256: sha('a') })).toEqual({
+      status: 'accepted',
+    });
     expect(run.refusal({ type: 'aborted', reason: 'late' })).toBe('wrong-state');
     expect(run.refusal({ type: 'joined', participantId: 'z', name: 'Z' })).toBe('wrong-state');
+  });
+
+  it('R9: an update that comes after the last round has closed is late, not an error', () => {
+    const run = drive({ rounds: 1 });
+    run.begin('a', 'b', 'c');
+    run.upload('a');
+    run.upload('b');
+    run.nowMs = 100;
+    run.timer('grace');
+    run.do({ type: 'aggregated', round: 0, adapter: ref('a1') });
+    expect(run.state.phase).toBe('finished');
+    expect(run.refusal(uploaded('c', 'c', 0, 0))).toBe('late');
   });
 
   it.each(['aborted', 'failed'] as const)('R19: %s ends it at once, with a reason', (type) => {
