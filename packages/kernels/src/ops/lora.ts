@@ -4,62 +4,9 @@
 // Three kernels do all six products: `down` (wide → rank), `up` (rank → wide) and `outer` (a sum over rows); strides tell
 // A from B inside the flat adapter.
 import type { BufferView } from '../gpu/buffers.ts';
-import { defineKernel } from '../gpu/kernel.ts';
-import type { ProgramBuilder } from '../gpu/program.ts';
-import dropoutPart from './dropout.wgsl?raw';
-import downSource from './lora_down.wgsl?raw';
-import outerSource from './lora_outer.wgsl?raw';
-import upSource from './lora_up.wgsl?raw';
+import type { Grid, ProgramBuilder } from '../gpu/program.ts';
+import { type LoraVariant, loraKernels } from './lora_kernels.ts';
 import { STEP } from './step_values.ts';
-
-const LANES = 8;
-const RANKS = 8;
-const ROWS = 8;
-const constants = `const LANES = ${LANES}u;\nconst RANKS = ${RANKS}u;\nconst ROWS = ${ROWS}u;\n`;
-
-const dropoutParams = { scale: 'f32', salt: 'u32', threshold: 'u32', inverse_keep: 'f32' } as const;
-const down = defineKernel({
-  name: 'lora_down',
-  wgsl: constants + downSource + dropoutPart,
-  params: {
-    rows: 'u32',
-    inputs: 'u32',
-    rank: 'u32',
-    offset: 'u32',
-    input_stride: 'u32',
-    rank_stride: 'u32',
-    ...dropoutParams,
-  },
-  buffers: { x: 'read', adapter: 'read', z: 'write', step: 'read' },
-});
-const up = defineKernel({
-  name: 'lora_up',
-  wgsl: constants + upSource + dropoutPart,
-  params: {
-    rows: 'u32',
-    outputs: 'u32',
-    rank: 'u32',
-    offset: 'u32',
-    output_stride: 'u32',
-    rank_stride: 'u32',
-    ...dropoutParams,
-  },
-  buffers: { z: 'read', adapter: 'read', y: 'write', step: 'read' },
-});
-const outer = defineKernel({
-  name: 'lora_outer',
-  wgsl: constants + outerSource + dropoutPart,
-  params: {
-    rows: 'u32',
-    columns: 'u32',
-    rank: 'u32',
-    offset: 'u32',
-    column_stride: 'u32',
-    rank_stride: 'u32',
-    ...dropoutParams,
-  },
-  buffers: { wide: 'read', narrow: 'read', grad: 'write', step: 'read' },
-});
 
 /** Dropout on the adapter's input. The mask is a function of (seed, salt, element), so backward recomputes it. */
 export interface Dropout {
@@ -85,6 +32,8 @@ interface LoraShape {
   /** First element of B (outputs, rank) in the adapter. */
   readonly bOffset: number;
   readonly dropout?: Dropout | undefined;
+  /** By default the one that suits the adapter. */
+  readonly variant?: LoraVariant | undefined;
 }
 
 export interface LoraForward extends LoraShape {
@@ -100,17 +49,18 @@ export interface LoraForward extends LoraShape {
 export function loraForward(b: ProgramBuilder, op: LoraForward): void {
   const { x, y, z, adapter, rows, inputs, outputs, rank, scale } = op;
   const [a, bMatrix] = slices(op);
+  const { down, up } = loraKernels(b.gpu.adapter.kind, op.variant);
   const { step, params, overrides } = dropoutOf(op.dropout, x);
   const off = dropoutOf(undefined, z);
   b.dispatch(
-    down,
+    down.kernel,
     { x, adapter, z, step },
     { rows, inputs, rank, offset: a.offset, input_stride: a.wide, rank_stride: a.rank, scale: 1, ...params },
-    [Math.ceil(rows / LANES), Math.ceil(rank / RANKS), 1],
+    tiles(rows / down.rows, rank / down.ranks),
     overrides,
   );
   b.dispatch(
-    up,
+    up.kernel,
     { z, adapter, y, step: off.step },
     {
       rows,
@@ -122,7 +72,7 @@ export function loraForward(b: ProgramBuilder, op: LoraForward): void {
       scale,
       ...off.params,
     },
-    [Math.ceil(outputs / LANES), Math.ceil(rows / ROWS), 1],
+    tiles(outputs / up.columns, rows / up.rows),
   );
 }
 
@@ -145,37 +95,41 @@ export interface LoraBackward extends LoraShape {
 export function loraBackward(b: ProgramBuilder, op: LoraBackward): void {
   const { x, z, dy, dx, dz, adapter, dAdapter, rows, inputs, outputs, rank, scale } = op;
   const [a, bMatrix] = slices(op);
+  const { down, up, outer } = loraKernels(b.gpu.adapter.kind, op.variant);
   const { step, params, overrides } = dropoutOf(op.dropout, x);
   const off = dropoutOf(undefined, z);
-  const rankGroups = Math.ceil(rank / RANKS);
   const bStrides = { offset: bMatrix.offset, rank_stride: bMatrix.rank };
   const aStrides = { offset: a.offset, rank_stride: a.rank };
   b.dispatch(
-    outer,
+    outer.kernel,
     { wide: dy, narrow: z, grad: dAdapter, step: off.step },
     { rows, columns: outputs, rank, column_stride: bMatrix.wide, ...bStrides, scale, ...off.params },
-    [Math.ceil(outputs / LANES), rankGroups, 1],
+    tiles(outputs / outer.columns, rank / outer.ranks),
   );
   b.dispatch(
-    down,
+    down.kernel,
     { x: dy, adapter, z: dz, step: off.step },
     { rows, inputs: outputs, rank, input_stride: bMatrix.wide, ...bStrides, scale, ...off.params },
-    [Math.ceil(rows / LANES), rankGroups, 1],
+    tiles(rows / down.rows, rank / down.ranks),
   );
   b.dispatch(
-    outer,
+    outer.kernel,
     { wide: x, narrow: dz, grad: dAdapter, step },
     { rows, columns: inputs, rank, column_stride: a.wide, ...aStrides, scale: 1, ...params },
-    [Math.ceil(inputs / LANES), rankGroups, 1],
+    tiles(inputs / outer.columns, rank / outer.ranks),
     overrides,
   );
   b.dispatch(
-    up,
+    up.kernel,
     { z: dz, adapter, y: dx, step },
     { rows, outputs: inputs, rank, output_stride: a.wide, ...aStrides, scale: 1, ...params },
-    [Math.ceil(inputs / LANES), Math.ceil(rows / ROWS), 1],
+    tiles(inputs / up.columns, rows / up.rows),
     overrides,
   );
+}
+
+function tiles(x: number, y: number): Grid {
+  return [Math.ceil(x), Math.ceil(y), 1];
 }
 
 /** Where A and B lie in the flat vector: the element distance of neighbours along the wide side and along the rank. */

@@ -1,5 +1,5 @@
 // z[m, r] = scale · Σ_k drop(x)[m, k] · a[k, r], where a is a slice of the flat adapter: A transposed (forward, z) or B
-// (backward, dz). A thread takes one row and RANKS ranks.
+// (backward, dz). A thread sums ROWS rows × RANKS ranks over its share of k; `finish` in the next part brings them together.
 struct Params {
   rows: u32, inputs: u32, rank: u32,
   offset: u32, input_stride: u32, rank_stride: u32,
@@ -13,25 +13,40 @@ struct Params {
 override DROPOUT: bool = false;
 override SEED_AT: u32 = 0;
 
-@compute @workgroup_size(LANES)
-fn lora_down(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let row = group.x * LANES + lane;
-  let first_rank = group.y * RANKS;
-  if (row >= params.rows) { return; }
+@compute @workgroup_size(LANES * SPLIT)
+fn lora_down(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   var key = 0u;
   if (DROPOUT) { key = dropout_key(bitcast<u32>(step[SEED_AT]), params.salt); }
+  var x_at: array<u32, ROWS>;
+  // unroll
+  for (var i = 0u; i < ROWS; i++) {
+    x_at[i] = min((group.x * ROWS + i) * LANES + thread % LANES, params.rows - 1) * params.inputs;
+  }
   var a_at: array<u32, RANKS>;
+  // unroll
   for (var j = 0u; j < RANKS; j++) {
-    a_at[j] = params.offset + min(first_rank + j, params.rank - 1) * params.rank_stride;
+    a_at[j] = params.offset + min(group.y * RANKS + j, params.rank - 1) * params.rank_stride;
   }
-  var sums: array<f32, RANKS>;
-  for (var k = 0u; k < params.inputs; k++) {
-    let element = row * params.inputs + k;
-    var value = x[element];
-    if (DROPOUT) { value *= dropout_factor(key, element, params.threshold, params.inverse_keep); }
-    for (var j = 0u; j < RANKS; j++) { sums[j] = fma(value, adapter[a_at[j] + k * params.input_stride], sums[j]); }
+  var sums: array<f32, SUMS>;
+  for (var k = thread / LANES; k < params.inputs; k += SPLIT) {
+    var values: array<f32, ROWS>;
+    // unroll
+    for (var i = 0u; i < ROWS; i++) {
+      values[i] = x[x_at[i] + k];
+      if (DROPOUT) { values[i] *= dropout_factor(key, x_at[i] + k, params.threshold, params.inverse_keep); }
+    }
+    // unroll
+    for (var j = 0u; j < RANKS; j++) {
+      let a = adapter[a_at[j] + k * params.input_stride];
+      // unroll
+      for (var i = 0u; i < ROWS; i++) { sums[i * RANKS + j] = fma(values[i], a, sums[i * RANKS + j]); }
+    }
   }
-  for (var j = 0u; j < RANKS; j++) {
-    if (first_rank + j < params.rank) { z[row * params.rank + first_rank + j] = params.scale * sums[j]; }
-  }
+  finish(group, thread, sums);
+}
+
+fn emit(group: vec3u, lane: u32, i: u32, sum: f32) {
+  let row = (group.x * ROWS + i / RANKS) * LANES + lane;
+  let r = group.y * RANKS + i % RANKS;
+  if (row < params.rows && r < params.rank) { z[row * params.rank + r] = params.scale * sum; }
 }

@@ -1,6 +1,6 @@
 // g[n, r] += scale · Σ_m drop(wide)[m, n] · narrow[m, r], where g is a slice of the flat gradient: dB (wide = dy,
 // narrow = z) or dA transposed (wide = x, narrow = dz). The loop over rows is inside: WGSL has no f32 atomics. A thread
-// takes one column and RANKS ranks.
+// sums COLUMNS columns × RANKS ranks over its share of the rows; `finish` in the next part brings them together.
 struct Params {
   rows: u32, columns: u32, rank: u32,
   offset: u32, column_stride: u32, rank_stride: u32,
@@ -14,25 +14,41 @@ struct Params {
 override DROPOUT: bool = false;
 override SEED_AT: u32 = 0;
 
-@compute @workgroup_size(LANES)
-fn lora_outer(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let column = group.x * LANES + lane;
-  let first_rank = group.y * RANKS;
-  if (column >= params.columns) { return; }
+@compute @workgroup_size(LANES * SPLIT)
+fn lora_outer(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   var key = 0u;
   if (DROPOUT) { key = dropout_key(bitcast<u32>(step[SEED_AT]), params.salt); }
-  var rank_at: array<u32, RANKS>;
-  for (var j = 0u; j < RANKS; j++) { rank_at[j] = min(first_rank + j, params.rank - 1); }
-  var sums: array<f32, RANKS>;
-  for (var m = 0u; m < params.rows; m++) {
-    let element = m * params.columns + column;
-    var value = wide[element];
-    if (DROPOUT) { value *= dropout_factor(key, element, params.threshold, params.inverse_keep); }
-    for (var j = 0u; j < RANKS; j++) { sums[j] = fma(value, narrow[m * params.rank + rank_at[j]], sums[j]); }
+  var column: array<u32, COLUMNS>;
+  // unroll
+  for (var i = 0u; i < COLUMNS; i++) {
+    column[i] = min((group.x * COLUMNS + i) * LANES + thread % LANES, params.columns - 1);
   }
-  for (var j = 0u; j < RANKS; j++) {
-    if (first_rank + j < params.rank) {
-      grad[params.offset + column * params.column_stride + (first_rank + j) * params.rank_stride] += params.scale * sums[j];
+  var r: array<u32, RANKS>;
+  // unroll
+  for (var j = 0u; j < RANKS; j++) { r[j] = min(group.y * RANKS + j, params.rank - 1); }
+  var sums: array<f32, SUMS>;
+  for (var m = thread / LANES; m < params.rows; m += SPLIT) {
+    var values: array<f32, COLUMNS>;
+    // unroll
+    for (var i = 0u; i < COLUMNS; i++) {
+      let element = m * params.columns + column[i];
+      values[i] = wide[element];
+      if (DROPOUT) { values[i] *= dropout_factor(key, element, params.threshold, params.inverse_keep); }
     }
+    // unroll
+    for (var j = 0u; j < RANKS; j++) {
+      let b = narrow[m * params.rank + r[j]];
+      // unroll
+      for (var i = 0u; i < COLUMNS; i++) { sums[i * RANKS + j] = fma(values[i], b, sums[i * RANKS + j]); }
+    }
+  }
+  finish(group, thread, sums);
+}
+
+fn emit(group: vec3u, lane: u32, i: u32, sum: f32) {
+  let n = (group.x * COLUMNS + i / RANKS) * LANES + lane;
+  let r = group.y * RANKS + i % RANKS;
+  if (n < params.columns && r < params.rank) {
+    grad[params.offset + n * params.column_stride + r * params.rank_stride] += params.scale * sum;
   }
 }
