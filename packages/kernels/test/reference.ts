@@ -17,7 +17,7 @@ export function randomValues(seed: number, count: number, scale = 1): Float32Arr
 
 /** What an output buffer holds before the op: an op that forgets an element is caught by it. */
 export function unwritten(count: number): Float32Array<ArrayBuffer> {
-  return new Float32Array(count).fill(-12345.678);
+  return new Float32Array(count).fill(12345.678);
 }
 
 /** Relative L2 distance ‖actual − expected‖ / ‖expected‖; the plain norm of `actual` where nothing is expected. */

@@ -48,10 +48,11 @@ function stepValues(t: number, h: Hyperparameters): Float32Array<ArrayBuffer> {
 
 describe('adamw', () => {
   it.each([
-    ['clipping', 131, { learningRate: 0.01, clipNorm: 1, weightDecay: 0.1 }],
-    ['a clip above the norm', 268, { learningRate: 0.003, clipNorm: 1000, weightDecay: 0.01 }],
-    ['clipping off', 7, { learningRate: 0.01, clipNorm: 0, weightDecay: 0 }],
-  ])('follows torch for five steps with %s, %i weights', async (_, length, h) => {
+    ['clipping', 131, 2, { learningRate: 0.01, clipNorm: 1, weightDecay: 0.1 }],
+    ['a clip above the norm', 268, 2, { learningRate: 0.003, clipNorm: 1000, weightDecay: 0.01 }],
+    ['gradients as small as epsilon', 12, 2e-8, { learningRate: 0.01, clipNorm: 1, weightDecay: 0 }],
+    ['clipping off', 7, 2, { learningRate: 0.01, clipNorm: 0, weightDecay: 0 }],
+  ])('follows torch for five steps with %s, %i weights', async (_, length, scale, h) => {
     let state = {
       ...{
         w: randomValues(1, length),
@@ -63,7 +64,7 @@ describe('adamw', () => {
     };
     const [w, m, v] = [Float64Array.from(state.w), new Float64Array(length), new Float64Array(length)];
     for (let t = 1; t <= 5; t++) {
-      const g = randomValues(10 + t, length, t === 3 ? 1e-6 : 2);
+      const g = randomValues(10 + t, length, t === 3 ? scale / 1e6 : scale);
       state = await runOp({ ...state, g, step: stepValues(t, h) }, (b, views) => {
         sumSquares(b, { ...views, x: views.g, length });
         adamw(b, { ...views, sumSquares: views.total, length, beta1, beta2, eps });

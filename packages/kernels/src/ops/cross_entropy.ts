@@ -7,7 +7,7 @@ import rowReduceWgsl from './row_reduce.wgsl?raw';
 
 /*
  * Softmax cross-entropy, fused with its gradient. Per row with label y:
- *   m = max x,  loss = m + log Σ exp(x − m) − x[y]
+ *   m = max x,  loss = log Σ exp(x − m) + (m − x[y])
  *   dx = (softmax(x) − onehot(y)) · c        c = STEP.inverseLabelTokens (the mean over the whole batch)
  */
 export const crossEntropyKernel = defineKernel({

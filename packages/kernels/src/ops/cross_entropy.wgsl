@@ -47,7 +47,7 @@ fn cross_entropy(
   sum = row_sum(sum, local);
   if (!real) { return; }
   if (owner) {
-    loss[row] = select(0.0, largest.value + log(sum) - label_logit, labelled);
+    loss[row] = select(0.0, log(sum) + (largest.value - label_logit), labelled); // the difference first: large logits cancel
     correct[row] = select(0u, 1u, labelled && largest.index == label);
   }
   if (!BACKWARD) { return; }
