@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { parseDataset, type TemplateId, type Tokenizer, tokenizeRow } from '@cotune/fl-core';
+import { parseDataset, type TemplateId, type Tokenizer, tokenizeRows } from '@cotune/fl-core';
 import { note, UserError } from './output.ts';
 
 export interface TokenizedExample {
@@ -20,15 +20,16 @@ export async function loadData(
 ): Promise<TokenizedData> {
   const examples: TokenizedExample[] = [];
   const rejected: { file: string; line: number; reason: string }[] = [];
+  let truncatedRows = 0;
   for (const file of files) {
     const data = parseDataset(await readFile(file), { fileName: basename(file) });
     for (const row of data.rejected) rejected.push({ file, ...row });
-    for (const row of data.rows) {
-      const result = tokenizeRow(row, options);
-      if ('reason' in result) rejected.push({ file, line: row.line, reason: result.reason });
-      else examples.push(result);
-    }
+    const tokenized = tokenizeRows(data.rows, options);
+    examples.push(...tokenized.examples);
+    truncatedRows += tokenized.truncatedRows;
+    for (const row of tokenized.rejected) rejected.push({ file, ...row });
   }
+  if (truncatedRows > 0) note(`${truncatedRows} rows were cut at ${options.maxSeqLength} tokens`);
   reportRejected(rejected);
   if (examples.length === 0) throw new UserError(`no usable training row in ${files.join(', ')}`);
   return { examples, rejected };

@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadTokenizer } from '@cotune/fl-core';
 import type { AdminEvent, RunConfig, RunView } from '@cotune/fl-core/protocol';
 import { openModelDirectory } from '@cotune/kernels';
 import { directorySource } from '@cotune/kernels/node';
@@ -13,7 +12,7 @@ import { type DemoParticipants, findChromium, openTabs, spawnNodeParticipants } 
 import { demoRunConfig } from '../demo/run-config.ts';
 import { createLog } from '../log.ts';
 import { loadData } from './data.ts';
-import { loadOnGpu, openGpuFor, parameterCount } from './model.ts';
+import { loadOnGpu, openGpuFor, openTokenizer, parameterCount } from './model.ts';
 import { integer, oneOf } from './options.ts';
 import { formatDuration, note, progressBar, UserError } from './output.ts';
 import { stopped } from './serve.ts';
@@ -134,8 +133,9 @@ function followRun(coordinator: Coordinator, runId: string, config: RunConfig): 
 /** The mean of training alone on each shard, on this machine. */
 async function trainLocals(config: RunConfig): Promise<number> {
   const source = await openModelDirectory(directorySource(assets.demoModel()));
-  const { gpu, model } = await loadOnGpu(await openGpuFor(parameterCount(source), true), source);
-  const tokenizer = loadTokenizer(await source.tokenizerJson(), source.config);
+  const gpu = await openGpuFor(parameterCount(source), true);
+  const model = await loadOnGpu(gpu, source);
+  const tokenizer = await openTokenizer(source);
   const read = async (file: string) =>
     (await loadData([file], { tokenizer, template: config.template, maxSeqLength: config.maxSeqLength })).examples;
   const shards = [];

@@ -1,6 +1,14 @@
 import { generate } from '@cotune/kernels';
 import { Command } from 'commander';
-import { openAdapter, openModelOnGpu, type WeightDtype } from './model.ts';
+import {
+  loadOnGpu,
+  openAdapter,
+  openGpuFor,
+  openModelFiles,
+  openTokenizer,
+  parameterCount,
+  type WeightDtype,
+} from './model.ts';
 import { decimal, integer, oneOf } from './options.ts';
 import { printResult, UserError } from './output.ts';
 
@@ -35,15 +43,17 @@ export function generateCommand(): Command {
 }
 
 async function runGenerate(options: GenerateOptions): Promise<void> {
-  const { model, source, tokenizer } = await openModelOnGpu(options.model, options.dtype, options.software ?? false);
+  const source = await openModelFiles(options.model, options.dtype);
   const adapter = options.adapter === undefined ? undefined : await openAdapter(options.adapter, source);
-  const text = await tokenizer();
+  const text = await openTokenizer(source);
   const promptIds = text.encode(options.prompt, { bos: true });
   if (promptIds.length >= source.config.maxPositions) {
     throw new UserError(
       `the prompt has ${promptIds.length} tokens, but the model reads at most ${source.config.maxPositions}`,
     );
   }
+  const gpu = await openGpuFor(parameterCount(source), options.software ?? false);
+  const model = await loadOnGpu(gpu, source);
   const live = !options.json && process.stdout.isTTY;
   const written: number[] = [];
   let shown = '';

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
-import { createParticipant, FlError, loadTokenizer } from '@cotune/fl-core';
+import { createParticipant, FlError } from '@cotune/fl-core';
 import type { ModelRef, RunView } from '@cotune/fl-core/protocol';
 import { adapterLayout, createTrainer, openModelDirectory } from '@cotune/kernels';
 import { directorySource } from '@cotune/kernels/node';
@@ -12,7 +13,7 @@ import { fileStorage } from '../participant/storage.ts';
 import { localTrainer } from '../participant/trainer.ts';
 import { socketTransport } from '../participant/transport.ts';
 import { loadData } from './data.ts';
-import { loadOnGpu, openGpuFor } from './model.ts';
+import { loadOnGpu, openGpuFor, openTokenizer } from './model.ts';
 import { collect, integer } from './options.ts';
 import { formatBytes, jsonLog, note, printResult, progressBar, UserError } from './output.ts';
 
@@ -48,14 +49,16 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
     `run "${run.config.name}": ${run.config.algorithm.id}, ${run.config.rounds} rounds of ${run.config.steps} steps on ${modelRef.title}`,
   );
 
+  const missing = options.data.find((file) => !existsSync(file));
+  if (missing !== undefined) throw new UserError(`no such file: ${missing}`);
   const gpu = await openGpuFor(modelRef.parameters, (options.software ?? false) || modelRef.allowSoftware);
   const download = progressBar('downloading model');
   const directory = await cacheModel(new URL(modelRef.url, origin), join(options.stateDir, 'models'), download.update);
   download.end();
-  const { source, model } = await loadOnGpu(gpu, await openModelDirectory(directorySource(directory)));
-  const tokenizer = loadTokenizer(await source.tokenizerJson(), source.config);
+  const source = await openModelDirectory(directorySource(directory));
   const { template, maxSeqLength, lora } = run.config;
-  const { examples } = await loadData(options.data, { tokenizer, template, maxSeqLength });
+  const { examples } = await loadData(options.data, { tokenizer: await openTokenizer(source), template, maxSeqLength });
+  const model = await loadOnGpu(gpu, source);
   const updateBytes = adapterLayout(source.config, lora).length * (run.config.updateDtype === 'f16' ? 2 : 4);
   note(`${examples.length} training rows stay here; ${formatBytes(updateBytes)} of adapter update leave each round`);
 

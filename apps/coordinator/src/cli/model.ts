@@ -9,34 +9,28 @@ const SOFTWARE_PARAMETERS_MAX = 20_000_000;
 
 export type WeightDtype = 'int8' | 'f32';
 
-export interface OpenedModel {
-  readonly gpu: Gpu;
-  readonly source: ModelSource;
-  readonly model: Model;
-  /** Throws when the model directory has no tokenizer. */
-  tokenizer(): Promise<Tokenizer>;
-}
-
 /** Opens a model directory (Cotune's or Hugging Face's) without a GPU. */
 export async function openModelFiles(path: string, dtype: WeightDtype): Promise<ModelSource> {
   await requireDirectory(path);
   return openModel(directorySource(path), { dtype });
 }
 
-/** Opens a model directory and loads it onto this machine's GPU, with progress. */
-export async function openModelOnGpu(path: string, dtype: WeightDtype, software: boolean): Promise<OpenedModel> {
-  const source = await openModelFiles(path, dtype);
-  const gpu = await openGpuFor(parameterCount(source), software);
-  return loadOnGpu(gpu, source);
-}
-
-export async function loadOnGpu(gpu: Gpu, source: ModelSource): Promise<OpenedModel> {
+/** Uploads the weights, with progress. */
+export async function loadOnGpu(gpu: Gpu, source: ModelSource): Promise<Model> {
   const bar = progressBar('loading model');
   const model = await loadModel(gpu, source, {
     onProgress: ({ loadedBytes, totalBytes }) => bar.update(loadedBytes, totalBytes),
   });
   bar.end();
-  return { gpu, source, model, tokenizer: async () => loadTokenizer(await source.tokenizerJson(), source.config) };
+  return model;
+}
+
+/** The model's tokenizer. Throws when the directory has none, or one of another model. */
+export async function openTokenizer(source: ModelSource): Promise<Tokenizer> {
+  return loadTokenizer(await source.tokenizerJson(), {
+    bosTokenId: source.config.bosTokenId,
+    eosTokenIds: source.config.eosTokenIds,
+  });
 }
 
 /** This machine's GPU; a software adapter only for small models or with --software. */

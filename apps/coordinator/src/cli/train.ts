@@ -11,7 +11,15 @@ import {
 import { Command } from 'commander';
 import { loadData, loadTokens } from './data.ts';
 import { writePeft } from './export.ts';
-import { openAdapter, openModelOnGpu, type WeightDtype } from './model.ts';
+import {
+  loadOnGpu,
+  openAdapter,
+  openGpuFor,
+  openModelFiles,
+  openTokenizer,
+  parameterCount,
+  type WeightDtype,
+} from './model.ts';
 import { collect, decimal, integer, listOf, oneOf } from './options.ts';
 import { jsonLog, note, printResult, progressBar, UserError } from './output.ts';
 
@@ -79,17 +87,18 @@ async function runTrain(options: TrainOptions): Promise<void> {
   if ((options.data === undefined) === (options.tokens === undefined)) {
     throw new UserError('give either --data or --tokens');
   }
-  const { model, source, tokenizer } = await openModelOnGpu(options.model, options.dtype, options.software ?? false);
+  const source = await openModelFiles(options.model, options.dtype);
   const { examples } =
     options.tokens === undefined
       ? await loadData(options.data ?? [], {
-          tokenizer: await tokenizer(),
+          tokenizer: await openTokenizer(source),
           template: options.template,
           maxSeqLength: options.seq,
         })
       : await loadTokens(options.tokens, source.config.vocabSize);
   const start = await startAdapter(options, source);
-  const trainer = await createTrainer(model, start.lora);
+  const gpu = await openGpuFor(parameterCount(source), options.software ?? false);
+  const trainer = await createTrainer(await loadOnGpu(gpu, source), start.lora);
   trainer.setAdapter(start.vector);
   const needed = options.steps * options.batch;
   const order = options.shuffle
