@@ -1,33 +1,21 @@
+import type { Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import {
-  type AdminCommand,
-  type AdminEvent,
-  type adminCommands,
-  FlError,
-  type RunConfig,
-  type RunState,
-} from '@cotune/fl-core';
-import { adapterLayout } from '@cotune/kernels';
+import { type AdminCommand, type AdminEvent, type adminCommands, FlError } from '@cotune/fl-core';
 import { createAdaptorServer } from '@hono/node-server';
 import type { z } from 'zod';
 import { type CommandContext, runCommand } from './admin/commands.ts';
-import { createEventStream } from './admin/event-stream.ts';
-import { createParticipantDirectory } from './admin/participants.ts';
-import { openBlobStore } from './blobs/blob-store.ts';
-import { openPartialFiles } from './blobs/partial-files.ts';
-import { sweepUpdates, sweepUploads } from './blobs/sweep.ts';
+import { sweepUploads } from './blobs/sweep.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { readConfig } from './config.ts';
-import { assets, DEMO_EVALUATION_ID, DEMO_MODEL_ID, DEMO_PARTICIPANTS } from './demo/assets.ts';
-import { createEffects } from './effects.ts';
-import { createEvaluator } from './evaluator/evaluator.ts';
-import { createHeldOutCatalog, type HeldOutFile } from './evaluator/held-out.ts';
-import { createModelCatalog, type OfferedModel } from './evaluator/model-catalog.ts';
+import { assets, DEMO_PARTICIPANTS } from './demo/assets.ts';
+import type { HeldOutFile } from './evaluator/held-out.ts';
+import type { OfferedModel } from './evaluator/model-catalog.ts';
 import { createApp } from './http/app.ts';
 import { createMetrics } from './http/metrics.ts';
 import { createSessions } from './http/sessions.ts';
 import type { Log } from './log.ts';
-import { openRun, type RunEngine } from './run-engine.ts';
+import { openRuns, type Runs } from './runs.ts';
+import { adapterLength, openServices } from './services.ts';
 import { serveAdmins } from './sockets/admin.ts';
 import { createAdmission } from './sockets/admission.ts';
 import { doorRules } from './sockets/origin.ts';
@@ -36,14 +24,10 @@ import { createPeers, type ParticipantNamespace } from './sockets/peers.ts';
 import { createSocketServer } from './sockets/server.ts';
 import { createUploads } from './sockets/uploads.ts';
 import { ownerToken } from './store/accounts.ts';
-import { openDatabase } from './store/database.ts';
 import { createInvitation, usableInvitation } from './store/invitations.ts';
-import { reserveSequence } from './store/requests.ts';
-import { insertRun, listRuns, type StoredRun } from './store/runs.ts';
-import { newId } from './store/tokens.ts';
 
 export interface CoordinatorOptions {
-  /** Database and blobs; made when missing. Only one coordinator may use it at a time. */
+  /** Database and blobs; made when missing. One coordinator at a time may use it. */
   readonly dataDir: string;
   /** 0 picks a free one. */
   readonly port: number;
@@ -59,6 +43,7 @@ export interface CoordinatorOptions {
   readonly clock?: Clock;
   /** Replaces the owner's token, ending all sessions; `ownerUrl` is then given again. */
   readonly newOwnerToken?: boolean;
+  /** process.env by default; docs/configuration.md lists what is read. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
@@ -88,26 +73,24 @@ const DAY_MS = 86_400_000;
 
 /** Opens the data directory, takes up its runs where they stopped, and serves HTTP and sockets on one port. */
 export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
-  const { log, dataDir, clock = systemClock, host = '127.0.0.1' } = options;
+  const {
+    log,
+    clock = systemClock,
+    host = '127.0.0.1',
+    demo = false,
+    models: offered = [],
+    evaluations = [],
+  } = options;
   const config = readConfig(options.env ?? process.env);
-  const now = clock.now;
-  const logError = (what: string) => (error: unknown) => log.error({ err: error }, what);
-
-  const db = await openDatabase(dataDir);
-  const blobs = await openBlobStore(db, dataDir, now);
-  const partials = await openPartialFiles(dataDir);
-  await blobs.clean();
+  const { now } = clock;
+  const services = await openServices({ dataDir: options.dataDir, demo, models: offered, evaluations, clock, log });
+  const { db, blobs, partials, models, admin, directory, logError } = services;
   const token = await ownerToken(db, now(), options.newOwnerToken ?? false);
 
-  const models = createModelCatalog([...(options.demo ? [demoModel()] : []), ...(options.models ?? [])]);
-  const heldOut = createHeldOutCatalog([...(options.demo ? [demoEvaluation()] : []), ...(options.evaluations ?? [])]);
-  const evaluator = createEvaluator({ models, heldOut, log });
-  const admin = await createEventStream({ reserve: () => reserveSequence(db), now, onError: logError('event stream') });
-  const directory = createParticipantDirectory({ db, now, admin, onError: logError('participant directory') });
-
-  const engines = new Map<string, RunEngine>();
+  let url = '';
   let ready = false;
-  const metrics = createMetrics({ participants: () => peers.count(), runs: () => engines.size });
+  let runs: Runs | undefined;
+  const run = (runId: string) => runs?.get(runId);
   const sessions = createSessions({
     db,
     now,
@@ -115,101 +98,39 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     loginsPerMinute: config.loginsPerMinute,
   });
   const rules = doorRules({ host, publicUrl: config.publicUrl, allowedOrigins: config.allowedOrigins });
+  const metrics = createMetrics({ participants: () => peers.count(), runs: () => runs?.list().length ?? 0 });
   const app = createApp({
+    ...services,
     rules,
     sessions,
-    models,
-    blobs,
     metrics,
     webDir: options.webDir,
     demoData: (ordinal) =>
-      options.demo && ordinal >= 1 && ordinal <= DEMO_PARTICIPANTS ? assets.demoShard(ordinal) : undefined,
-    async joinInfo(invitationToken) {
-      const invitation = await usableInvitation(db, invitationToken, now());
-      const run = engines.get(invitation.run_id);
-      if (!run) throw new FlError('not-found', 'the run of this invitation is gone');
-      return { run: run.view(), model: await models.ref(run.state().config.modelId) };
+      demo && ordinal >= 1 && ordinal <= DEMO_PARTICIPANTS ? assets.demoShard(ordinal) : undefined,
+    async joinInfo(invitation) {
+      const { run_id: runId } = await usableInvitation(db, invitation, now());
+      const engine = run(runId);
+      if (!engine) throw new FlError('not-found', 'the run of this invitation is gone');
+      return { run: engine.view(), model: await models.ref(engine.state().config.modelId) };
     },
     ready: () => ready,
-    log,
   });
-  const http = createAdaptorServer({ fetch: app.fetch }) as import('node:http').Server;
+  const http = createAdaptorServer({ fetch: app.fetch }) as HttpServer;
   http.headersTimeout = 10_000;
   http.requestTimeout = 60_000;
   const io = createSocketServer(http, rules);
-  const participantNamespace = io.of('/participant') as unknown as ParticipantNamespace;
-  const peers = createPeers(participantNamespace);
+  const participants = io.of('/participant') as unknown as ParticipantNamespace;
+  const peers = createPeers(participants);
 
-  const neededUpdates = () => {
-    const needed = new Set<string>();
-    for (const run of engines.values()) {
-      for (const update of run.state().current?.updates ?? []) needed.add(update.blob.sha256);
-    }
-    return needed;
-  };
-  const effects = createEffects({
-    blobs,
-    clock,
-    log,
-    peers,
-    models,
-    evaluator,
-    admin,
-    async dropUpdates(sha256s) {
-      const needed = neededUpdates();
-      for (const sha256 of sha256s) if (!needed.has(sha256)) await blobs.remove(sha256);
-    },
-  });
-  const open = async (stored: StoredRun): Promise<RunEngine> => {
-    const run = await openRun({
-      db,
-      stored,
-      now,
-      log,
-      perform: effects.perform,
-      onEvent(engine, event) {
-        metrics.events.inc({ type: event.type });
-        const participantId =
-          event.type === 'uploaded'
-            ? event.update.participantId
-            : 'participantId' in event
-              ? event.participantId
-              : null;
-        if (participantId) directory.publish(engine, participantId).catch(logError('participant event'));
-      },
-    });
-    engines.set(stored.runId, run);
-    return run;
-  };
-
-  for (const stored of await listRuns(db)) await open(stored);
-  await sweepUpdates({ db, blobs, neededUpdates: neededUpdates() });
-  const sweepOpen = () => sweepUploads({ db, partials, beforeMs: now() - config.uploadTtlMs });
-  await sweepOpen();
-  const sweeper = setInterval(() => sweepOpen().catch(logError('sweep')), SWEEP_INTERVAL_MS);
-  sweeper.unref();
-
-  let url = '';
+  runs = await openRuns(services, peers, (event) => metrics.events.inc({ type: event.type }));
+  const all = runs;
   const context: CommandContext = {
-    db,
+    ...services,
     now,
-    models,
-    heldOut,
-    directory,
-    runs: () => [...engines.values()],
-    async createRun(runConfig: RunConfig) {
-      const stored = { runId: newId('run'), config: runConfig, createdAtMs: now() };
-      await insertRun(db, stored);
-      const run = await open(stored);
-      admin.push({ type: 'run', run: run.view() });
-      return run;
-    },
-    joinUrl: (invitationToken) => `${url}/join/${invitationToken}`,
-  };
-  const adapterLength = async (state: RunState): Promise<number> => {
-    const files = await models.files(state.config.modelId);
-    if (!files) throw new FlError('not-found', `model "${state.config.modelId}" is not offered here any more`);
-    return adapterLayout(files.manifest.architecture, state.config.lora).length;
+    runs: all.list,
+    createRun: all.create,
+    joinUrl: (invitation) => `${url}/join/${invitation}`,
+    underWay: new Map(),
   };
   const uploads = createUploads({
     db,
@@ -217,40 +138,33 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     partials,
     now,
     maxOpenUploadBytes: config.maxOpenUploadBytes,
-    adapterLength,
+    adapterLength: (state) => adapterLength(services, state),
   });
-  const run = (runId: string) => engines.get(runId);
-  serveParticipants(participantNamespace, {
-    admission: createAdmission({ db, now, run }),
+  const { eventsPerSecond } = config;
+  const admission = createAdmission({ db, now, run });
+  const shared = { eventsPerSecond, now, log };
+  serveParticipants(participants, {
+    ...shared,
+    admission,
     peers,
     uploads,
     directory,
     run,
+    metrics,
     modelRef: models.ref,
-    eventsPerSecond: config.eventsPerSecond,
-    now,
-    log,
   });
-  serveAdmins(io.of('/admin'), {
-    context,
-    stream: admin,
-    authenticate: sessions.authenticate,
-    eventsPerSecond: config.eventsPerSecond,
-    now,
-    log,
-  });
+  serveAdmins(io.of('/admin'), { ...shared, context, stream: admin, authenticate: sessions.authenticate });
 
-  // Before anybody can connect: it marks everyone as gone and issues what the last process left undone.
-  for (const engine of engines.values()) await engine.dispatch({ type: 'recovered' });
-  await new Promise<void>((resolve, reject) => {
-    http.once('error', reject);
-    http.listen(options.port, host, resolve);
-  });
-  const { port } = http.address() as AddressInfo;
-  url =
-    config.publicUrl ?? `http://${host.includes(':') ? `[${host}]` : host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`;
+  const sweep = () => sweepUploads({ db, partials, beforeMs: now() - config.uploadTtlMs });
+  await sweep();
+  const sweeper = setInterval(() => sweep().catch(logError('sweep')), SWEEP_INTERVAL_MS);
+  sweeper.unref();
+
+  await all.recover();
+  const { port } = await listen(http, options.port, host);
+  url = config.publicUrl ?? addressFor(host, port);
   ready = true;
-  log.info({ url, runs: engines.size, dataDir }, 'coordinator is listening');
+  log.info({ url, runs: all.list().length, dataDir: options.dataDir }, 'coordinator is listening');
 
   return {
     url,
@@ -259,35 +173,31 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     adminCall: (command, payload) => runCommand(context, { role: 'owner', actor: 'this process' }, command, payload),
     subscribe: admin.subscribe,
     async createInvitation(runId, { maxUses = 100, ttlMs = 7 * DAY_MS } = {}) {
-      if (!engines.has(runId)) throw new FlError('not-found', `unknown run "${runId}"`);
+      if (!run(runId)) throw new FlError('not-found', `unknown run "${runId}"`);
       return context.joinUrl((await createInvitation(db, { runId, maxUses, expiresAtMs: now() + ttlMs })).token);
     },
     async close() {
       if (!ready) return;
       ready = false;
       clearInterval(sweeper);
-      const drained = (async () => {
-        await effects.close();
-        await Promise.all([...engines.values()].map((engine) => engine.close()));
-        await io.close();
-        await evaluator.close();
-      })();
+      const quiet = io.close(); // also the HTTP server, which waits for downloads
+      const drained = Promise.all([quiet, all.close().then(() => services.evaluator.close())]);
       await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, DRAIN_MS).unref())]);
       http.closeAllConnections();
-      await db.destroy();
+      await services.close();
     },
   };
 }
 
-const demoModel = (): OfferedModel => ({
-  id: DEMO_MODEL_ID,
-  title: 'Cotune demo model (1 M parameters)',
-  dir: assets.demoModel(),
-  allowSoftware: true,
-});
+function listen(http: HttpServer, port: number, host: string): Promise<AddressInfo> {
+  return new Promise((resolve, reject) => {
+    http.once('error', reject);
+    http.listen(port, host, () => resolve(http.address() as AddressInfo));
+  });
+}
 
-const demoEvaluation = (): HeldOutFile => ({
-  id: DEMO_EVALUATION_ID,
-  title: 'Demo: held-out news sentiment',
-  file: assets.demoTest(),
-});
+/** An address that works on this machine; 0.0.0.0 and :: are none. */
+function addressFor(host: string, port: number): string {
+  if (host === '0.0.0.0' || host === '::') return `http://127.0.0.1:${port}`;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}

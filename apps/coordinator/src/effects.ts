@@ -24,6 +24,8 @@ export interface EffectServices {
 
 export interface EffectPerformer {
   perform(run: RunEngine, effect: Effect): void;
+  /** Performs again what a full disk interrupted; called when the operator resumes the run. */
+  takeUp(run: RunEngine): void;
   /** Cancels timers and waits for work under way, which stops at its next step. */
   close(): Promise<void>;
 }
@@ -35,6 +37,7 @@ export function createEffects(services: EffectServices): EffectPerformer {
   const { blobs, clock, log, peers, admin, dropUpdates } = services;
   const timers = new Map<string, () => void>();
   const broadcasts = new Map<string, () => void>();
+  const interrupted = new Map<string, Effect>();
   const working = new Set<Promise<void>>();
   let closed = false;
 
@@ -92,6 +95,12 @@ export function createEffects(services: EffectServices): EffectPerformer {
     } catch (error) {
       if (closed) return;
       log.error({ runId: run.runId, round, err: error }, 'aggregation failed');
+      if (isStorageFull(error)) {
+        // Not the round's fault: nothing is lost while it waits for the operator.
+        interrupted.set(run.runId, effect);
+        await run.dispatch({ type: 'paused', reason: 'no disk space is left: free some, then resume the run' });
+        return;
+      }
       await run.dispatch({ type: 'aggregation-failed', round, reason: String((error as Error).message) });
     }
   };
@@ -134,7 +143,12 @@ export function createEffects(services: EffectServices): EffectPerformer {
     });
   };
 
-  return {
+  const performer: EffectPerformer = {
+    takeUp(run) {
+      const effect = interrupted.get(run.runId);
+      interrupted.delete(run.runId);
+      if (effect) performer.perform(run, effect);
+    },
     perform(run, effect) {
       if (closed) return;
       switch (effect.type) {
@@ -173,4 +187,8 @@ export function createEffects(services: EffectServices): EffectPerformer {
       await Promise.all(working);
     },
   };
+  return performer;
 }
+
+const isStorageFull = (error: unknown): boolean =>
+  ['ENOSPC', 'EDQUOT', 'SQLITE_FULL'].includes(String((error as { code?: unknown }).code));

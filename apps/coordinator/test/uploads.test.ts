@@ -206,3 +206,24 @@ test('handshakes are refused with a code', async () => {
   await coordinator.adminCall('run:abort', { requestId: crypto.randomUUID(), runId });
   await expect(attempt(hello(token))).rejects.toEqual(refused('wrong-state', /aborted/));
 });
+
+test('an aggregate that is not finite is never published: one more attempt, then the model is kept', async () => {
+  const { coordinator, runId, ada, bob } = await twoInRound({ rounds: 2 });
+  const huge = (delta: Float32Array) => delta.fill(3.4e38);
+  for (const one of [ada, bob]) {
+    const update = await updateFor(coordinator, await one.offer(), huge);
+    expect(await one.upload(update)).toEqual({ status: 'accepted' });
+  }
+  const first = await untilRun(coordinator, runId, (view) => view.round === 1 && view.attempt === 0);
+  for (const attempt of [0, 1]) {
+    await untilRun(coordinator, runId, (view) => view.round === 1 && view.attempt === attempt);
+    for (const one of [ada, bob]) {
+      await expect.poll(async () => (await one.offer()).round * 10 + (await one.offer()).attempt).toBe(10 + attempt);
+      await one.upload(await updateFor(coordinator, await one.offer(), huge)); // 3.4e38 + 3.4e38 overflows f32
+    }
+  }
+  const run = await untilRun(coordinator, runId);
+  expect(run.rounds[1]).toMatchObject({ kept: true, attempt: 1, adapterSha256: first.adapter?.sha256 });
+  expect(run.rounds[1]?.note).toMatch(/not finite/);
+  expect(run.adapter).toEqual(first.adapter);
+});

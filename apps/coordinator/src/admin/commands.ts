@@ -21,6 +21,8 @@ export interface CommandContext {
   readonly runs: () => readonly RunEngine[];
   readonly createRun: (config: Request<'run:create'>['config']) => Promise<RunEngine>;
   readonly joinUrl: (token: string) => string;
+  /** Requests being carried out, by id. */
+  readonly underWay: Map<string, Promise<unknown>>;
 }
 
 type Request<C extends AdminCommand> = z.output<(typeof adminCommands)[C]['request']>;
@@ -133,7 +135,7 @@ export async function runCommand<C extends AdminCommand>(
   const request = parsed.data as Request<C>;
   const requestId = 'requestId' in request ? String(request.requestId) : undefined;
   if (requestId === undefined) return command.run(context, request);
-  return oncePerRequest(requestId, async () => {
+  return oncePerRequest(context.underWay, requestId, async () => {
     const earlier = await storedReply(context.db, requestId);
     if (earlier && earlier.command !== name) {
       throw new FlError('duplicate', `request ${requestId} was a ${earlier.command}: use a new requestId`);
@@ -154,10 +156,12 @@ export async function runCommand<C extends AdminCommand>(
   });
 }
 
-const underWay = new Map<string, Promise<unknown>>();
-
 /** A repetition that arrives while the first is being carried out waits for it and then finds its stored answer. */
-function oncePerRequest<T>(requestId: string, work: () => Promise<T>): Promise<T> {
+function oncePerRequest<T>(
+  underWay: Map<string, Promise<unknown>>,
+  requestId: string,
+  work: () => Promise<T>,
+): Promise<T> {
   const before = underWay.get(requestId) ?? Promise.resolve();
   const result = before.then(work);
   const settled = result.catch(() => undefined);

@@ -12,6 +12,7 @@ import {
 } from '@cotune/fl-core';
 import { z } from 'zod';
 import type { ParticipantDirectory } from '../admin/participants.ts';
+import type { Metrics } from '../http/metrics.ts';
 import type { Log } from '../log.ts';
 import type { RunEngine } from '../run-engine.ts';
 import type { Admission } from './admission.ts';
@@ -26,6 +27,7 @@ export interface ParticipantServices {
   readonly directory: ParticipantDirectory;
   readonly run: (runId: string) => RunEngine | undefined;
   readonly modelRef: (modelId: string) => Promise<ModelRef>;
+  readonly metrics: Metrics;
   readonly eventsPerSecond: number;
   readonly now: () => number;
   readonly log: Log;
@@ -122,7 +124,7 @@ async function welcome(socket: ParticipantSocket, services: ParticipantServices)
 function participantEvents(
   run: RunEngine,
   participantId: string,
-  { uploads, directory, now }: ParticipantServices,
+  { uploads, directory, metrics, now }: ParticipantServices,
 ): Record<string, EventHandler> {
   let lastProgressMs = 0;
   const ownRun = (runId: string) => {
@@ -155,6 +157,7 @@ function participantEvents(
       uploadChunk,
       async (payload, bytes) => {
         const { share } = await uploads.chunk(participantId, payload, bytes);
+        metrics.uploadedBytes.inc(bytes?.byteLength ?? 0);
         directory.uploaded(run, participantId, share);
         return null;
       },
@@ -162,6 +165,7 @@ function participantEvents(
     ),
     'upload:commit': on(uploadCommit, async ({ uploadId }) => {
       const verdict = await uploads.commit(run, participantId, uploadId);
+      metrics.verdicts.inc({ status: verdict.status });
       directory.uploaded(run, participantId, null);
       return verdict;
     }),

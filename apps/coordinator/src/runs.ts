@@ -1,0 +1,83 @@
+import type { RoundEvent, RunConfig } from '@cotune/fl-core';
+import { sweepUpdates } from './blobs/sweep.ts';
+import { createEffects } from './effects.ts';
+import { openRun, type RunEngine } from './run-engine.ts';
+import type { Services } from './services.ts';
+import type { Peers } from './sockets/peers.ts';
+import { insertRun, listRuns, type StoredRun } from './store/runs.ts';
+import { newId } from './store/tokens.ts';
+
+/** All runs of the data directory, alive. */
+export interface Runs {
+  list(): readonly RunEngine[];
+  get(runId: string): RunEngine | undefined;
+  create(config: RunConfig): Promise<RunEngine>;
+  /** Marks everyone as gone and issues what the last process left undone; to be called once, before anybody connects. */
+  recover(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Rebuilds every run from its log. `onEvent` hears of each event applied from now on. */
+export async function openRuns(services: Services, peers: Peers, onEvent: (event: RoundEvent) => void): Promise<Runs> {
+  const { db, blobs, clock, log, admin, directory, logError } = services;
+  const engines = new Map<string, RunEngine>();
+
+  const neededUpdates = (): ReadonlySet<string> => {
+    const updates = [...engines.values()].flatMap((run) => run.state().current?.updates ?? []);
+    return new Set(updates.map((update) => update.blob.sha256));
+  };
+  const effects = createEffects({
+    ...services,
+    peers,
+    async dropUpdates(sha256s) {
+      const needed = neededUpdates(); // another run may have the same bytes
+      for (const sha256 of sha256s) if (!needed.has(sha256)) await blobs.remove(sha256);
+    },
+  });
+
+  const open = async (stored: StoredRun): Promise<RunEngine> => {
+    const run = await openRun({
+      db,
+      stored,
+      now: clock.now,
+      log,
+      perform: effects.perform,
+      onEvent(engine, event) {
+        onEvent(event);
+        if (event.type === 'resumed') effects.takeUp(engine);
+        const participantId = participantOf(event);
+        if (participantId) directory.publish(engine, participantId).catch(logError('participant event'));
+      },
+    });
+    engines.set(stored.runId, run);
+    return run;
+  };
+
+  for (const stored of await listRuns(db)) await open(stored);
+  await sweepUpdates({ db, blobs, neededUpdates: neededUpdates() });
+
+  return {
+    list: () => [...engines.values()],
+    get: (runId) => engines.get(runId),
+    async create(config) {
+      const stored = { runId: newId('run'), config, createdAtMs: clock.now() };
+      await insertRun(db, stored);
+      const run = await open(stored);
+      admin.push({ type: 'run', run: run.view() });
+      return run;
+    },
+    async recover() {
+      for (const run of engines.values()) await run.dispatch({ type: 'recovered' });
+    },
+    async close() {
+      const finished = effects.close();
+      await Promise.all([...engines.values()].map((run) => run.close()));
+      await finished;
+    },
+  };
+}
+
+function participantOf(event: RoundEvent): string | undefined {
+  if (event.type === 'uploaded') return event.update.participantId;
+  return 'participantId' in event ? event.participantId : undefined;
+}
