@@ -37,6 +37,7 @@ export function fakeCoordinator(fate: (event: string) => Fate = () => 'delivered
     next: {} as { open?: Ack<never>; chunk?: Ack<never>; commit?: Ack<UploadVerdict>; accept?: Ack<never> },
     /** Called before each chunk is taken. */
     onChunk: undefined as undefined | ((index: number) => void),
+    onAccepted: undefined as undefined | ((update: { open: UploadOpen; bytes: Uint8Array }) => void),
     damageDownloads: 0,
     now: () => 0,
     blob(vector: Float32Array, round: number) {
@@ -122,7 +123,10 @@ export function fakeCoordinator(fate: (event: string) => Fate = () => 'delivered
         if (held === undefined) return no('not-found', 'no such upload');
         if (held.have.includes(false)) return no('incomplete', 'chunks are missing');
         if (sha256Hex(held.bytes) !== held.open.sha256) return no('wrong-hash', 'not what was announced');
-        if (!server.accepted.some((one) => one.open === held.open)) server.accepted.push(held);
+        if (!server.accepted.some((one) => one.open === held.open)) {
+          server.accepted.push(held);
+          server.onAccepted?.(held);
+        }
         return ok({ status: 'accepted' });
       }),
     progress: ({ step }) => {
