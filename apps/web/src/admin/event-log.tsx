@@ -3,27 +3,22 @@ import { useShallow } from 'zustand/react/shallow';
 import { useAdminStore } from '../stores/admin-store.ts';
 import { Section } from '../ui/section.tsx';
 
-/** What happened in a run, newest first. */
+/** What went wrong in a run, newest first. */
 export function EventLog({ runId }: { runId: string }) {
   const lines = useAdminStore(useShallow((state) => state.log.filter((line) => line.runId === runId)));
+  if (lines.length === 0) return null;
   return (
-    <Section title="Events" testId="events">
-      {lines.length === 0 ? (
-        <Text size="sm" c="dimmed">
-          Nothing has happened yet.
-        </Text>
-      ) : (
-        <ScrollArea.Autosize mah={260} type="auto" viewportProps={{ tabIndex: 0, 'aria-label': 'Events' }}>
-          {lines.toReversed().map(({ seq, atMs, message }) => (
-            <Text size="sm" key={seq} className="figures">
-              <Text span c="dimmed">
-                {new Date(atMs).toLocaleTimeString('en-GB')}
-              </Text>{' '}
-              {message}
-            </Text>
-          ))}
-        </ScrollArea.Autosize>
-      )}
+    <Section title="Messages" testId="events">
+      <ScrollArea.Autosize mah={260} type="auto" viewportProps={{ tabIndex: 0, 'aria-label': 'Messages' }}>
+        {lines.toReversed().map(({ seq, atMs, message }) => (
+          <Text size="sm" key={seq} className="figures">
+            <Text span c="dimmed">
+              {new Date(atMs).toLocaleTimeString('en-GB')}
+            </Text>{' '}
+            {message}
+          </Text>
+        ))}
+      </ScrollArea.Autosize>
     </Section>
   );
 }

@@ -2,11 +2,12 @@ import type { RunView } from '@cotune/fl-core/protocol';
 import { Text } from '@mantine/core';
 import { useAdminStore } from '../stores/admin-store.ts';
 import { LineChart } from '../ui/line-chart.tsx';
+import { publishedRounds } from '../ui/rounds.ts';
 import { formatPercent } from '../ui/units.ts';
 
 /** [round (0 = before tuning), held-out loss, mean training loss, accuracy]; null where a round was not evaluated. */
 export function metricColumns(run: RunView): (number | null)[][] {
-  const rounds = run.rounds.map(({ round, evaluation, received }) => {
+  const rounds = publishedRounds(run).map(({ round, evaluation, received }) => {
     const losses = received.flatMap(({ lossNats }) => (lossNats === null ? [] : [lossNats]));
     const trained = losses.length > 0 ? losses.reduce((sum, loss) => sum + loss, 0) / losses.length : null;
     return [round + 1, evaluation?.lossNats ?? null, trained, evaluation?.accuracy ?? null] as const;
@@ -19,7 +20,7 @@ export function metricColumns(run: RunView): (number | null)[][] {
 export function MetricsChart({ runId }: { runId: string }) {
   const points = useAdminStore((state) => {
     const run = state.runs[runId];
-    return run ? run.rounds.length + (run.baseline ? 1 : 0) : 0;
+    return run ? publishedRounds(run).length + (run.baseline ? 1 : 0) : 0;
   });
   const evaluated = useAdminStore((state) => state.runs[runId]?.config.evaluationId !== undefined);
   if (!evaluated && points === 0) {
@@ -41,7 +42,7 @@ export function MetricsChart({ runId }: { runId: string }) {
       label="Held-out loss, mean training loss and held-out accuracy by round; round 0 is the untuned model"
       xLabel="round"
       series={[
-        { label: 'held-out loss', color: '--mantine-color-teal-filled', points: true },
+        { label: 'held-out loss', color: '--accent', points: true },
         { label: 'training loss', color: '--mantine-color-gray-5', width: 1, points: true, dash: [4, 4] },
         { label: 'accuracy', color: '--mantine-color-orange-6', points: true, scale: 'right', format: formatPercent },
       ]}

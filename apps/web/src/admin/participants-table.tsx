@@ -19,6 +19,8 @@ function useClock(): number {
   return now;
 }
 
+const isOver = ({ phase }: RunView) => phase === 'finished' || phase === 'aborted' || phase === 'failed';
+
 function Doing({ participant, run }: { participant: ParticipantView; run: RunView }) {
   const { progress, uploadedShare } = participant;
   if (uploadedShare !== null && uploadedShare < 1) {
@@ -45,7 +47,7 @@ function Doing({ participant, run }: { participant: ParticipantView; run: RunVie
   }
   return (
     <Text size="xs" c="dimmed">
-      waiting
+      {isOver(run) ? '–' : 'waiting'}
     </Text>
   );
 }
@@ -83,13 +85,15 @@ function Row({ participant, run, now }: { participant: ParticipantView; run: Run
         {formatCount(refusals)}
       </Table.Td>
       <Table.Td ta="right">
-        <ConfirmButton
-          label="Remove"
-          subject={name}
-          title={`Remove ${name}?`}
-          text="It is disconnected and cannot come back to this run. Rounds that it contributed to stay as they are."
-          onConfirm={() => removeParticipant(participantId, 'The organiser removed you.')}
-        />
+        {isOver(run) ? null : (
+          <ConfirmButton
+            label="Remove"
+            subject={name}
+            title={`Remove ${name}?`}
+            text="It is disconnected and cannot come back to this run. Rounds that it contributed to stay as they are."
+            onConfirm={() => removeParticipant(participantId, 'The organiser removed you.')}
+          />
+        )}
       </Table.Td>
     </Table.Tr>
   );

@@ -6,7 +6,7 @@ const COLORS = {
   open: 'blue',
   running: 'teal',
   paused: 'yellow',
-  finished: 'green',
+  finished: 'teal',
   aborted: 'red',
   failed: 'red',
 } as const satisfies Record<RunView['phase'], string>;

@@ -128,7 +128,7 @@ export function RoundsSection(part: PartProps) {
           set={(batchSize) => ({ batchSize })}
         />
         <NumberSetting
-          label="Most tokens"
+          label="Tokens an example"
           path="maxSeqLength"
           part={part}
           min={1}
@@ -210,7 +210,7 @@ export function AlgorithmSection(part: PartProps) {
           set={(learningRate) => ({ learningRate })}
         />
         <NumberSetting
-          label="at the end"
+          label="Last learning rate"
           path="minLearningRate"
           part={part}
           whole={false}

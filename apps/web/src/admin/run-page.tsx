@@ -4,6 +4,7 @@ import { useEffect } from 'react';
 import { useAdminStore } from '../stores/admin-store.ts';
 import { Figure } from '../ui/figure.tsx';
 import { Loading } from '../ui/loading.tsx';
+import { publishedRounds } from '../ui/rounds.ts';
 import { RoundsTable } from '../ui/rounds-table.tsx';
 import { Section } from '../ui/section.tsx';
 import { formatBytes, formatDateTime, formatPercent } from '../ui/units.ts';
@@ -17,7 +18,7 @@ import { RunControls } from './run-controls.tsx';
 
 function Summary({ run }: { run: RunView }) {
   const { config } = run;
-  const last = run.rounds.findLast(({ evaluation }) => evaluation !== null)?.evaluation ?? null;
+  const last = publishedRounds(run).findLast(({ evaluation }) => evaluation !== null)?.evaluation ?? null;
   const received = run.rounds.flatMap((round) => round.received).reduce((sum, { bytes }) => sum + bytes, 0);
   return (
     <SimpleGrid cols={{ base: 2, sm: 3, md: 6 }}>
@@ -41,15 +42,17 @@ export default function RunPage({ runId }: { runId: string }) {
   const loaded = useAdminStore((state) => state.loaded);
   const online = useAdminStore((state) => state.connection === 'online');
   const name = run?.config.name;
+  const joined = run?.participants;
   useEffect(() => {
-    if (online) void loadRun(runId);
-  }, [runId, online]);
+    // Invitations' uses are not in the event stream: read them again when someone joined.
+    if (online && joined !== undefined) void loadRun(runId);
+  }, [runId, online, joined]);
   useEffect(() => {
     document.title = name ? `${name} – Cotune` : 'Run – Cotune';
   }, [name]);
   if (!run) return loaded ? <Text>The coordinator has no run with this address.</Text> : <Loading what="the run" />;
   return (
-    <Stack gap="lg" data-testid="run-page" data-phase={run.phase} data-rounds={run.rounds.length}>
+    <Stack gap="lg" data-testid="run-page" data-phase={run.phase} data-rounds={publishedRounds(run).length}>
       <Group justify="space-between" align="flex-start">
         <Stack gap={4}>
           <Title order={1}>{run.config.name}</Title>

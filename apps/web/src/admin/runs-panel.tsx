@@ -2,6 +2,7 @@ import type { RunView } from '@cotune/fl-core/protocol';
 import { Anchor, Button, Group, Stack, Table, Text, Title } from '@mantine/core';
 import { useAdminStore } from '../stores/admin-store.ts';
 import { Loading } from '../ui/loading.tsx';
+import { publishedRounds } from '../ui/rounds.ts';
 import { navigate } from '../ui/route.ts';
 import { formatAgo, formatDateTime, formatFixed, formatPercent } from '../ui/units.ts';
 import { PhaseBadge } from './phase-badge.tsx';
@@ -36,7 +37,7 @@ function Row({ run }: { run: RunView }) {
         <PhaseBadge run={run} />
       </Table.Td>
       <Table.Td ta="right" className="figures">
-        {run.rounds.length} / {run.config.rounds}
+        {publishedRounds(run).length} / {run.config.rounds}
       </Table.Td>
       <Table.Td ta="right" className="figures">
         {run.connected} of {run.participants}

@@ -1,6 +1,7 @@
 import {
   type Ack,
   type AdminCommand,
+  type AdminEvent,
   type AdminToServer,
   adminCommands,
   adminEvent,
@@ -8,7 +9,7 @@ import {
 } from '@cotune/fl-core/protocol';
 import { io, type Socket } from 'socket.io-client';
 import { z } from 'zod';
-import { applyEvent, initialAdminState, useAdminStore } from '../stores/admin-store.ts';
+import { applyEvent, applyReplay, initialAdminState, useAdminStore } from '../stores/admin-store.ts';
 
 type Request<C extends AdminCommand> = z.input<(typeof adminCommands)[C]['request']>;
 type Reply<C extends AdminCommand> = z.output<(typeof adminCommands)[C]['reply']>;
@@ -17,6 +18,8 @@ const ACK_TIMEOUT_MS = 20_000;
 const subscription = z.object({ nextSeq: z.number(), replayed: z.array(adminEvent) });
 
 let socket: Socket<ServerToAdmin, AdminToServer> | null = null;
+/** Live events that come before the answer to the subscription: they are newer than what it replays. */
+let early: AdminEvent[] | null = null;
 const { setState: set, getState: get } = useAdminStore;
 
 /** Logs in with the one-time owner token of the address (`#owner=…`) when there is one, else with the browser's session. */
@@ -70,7 +73,9 @@ function connect(): void {
   });
   opened.on('event', (payload: unknown) => {
     const event = adminEvent.safeParse(payload);
-    if (event.success) set((state) => applyEvent(state, event.data));
+    if (!event.success) return;
+    if (early) early.push(event.data);
+    else set((state) => applyEvent(state, event.data));
   });
   opened.on('disconnect', (reason) => {
     if (socket !== opened) return;
@@ -89,11 +94,13 @@ function connect(): void {
 /** After a (re)connect: what was missed, and what events do not carry. */
 async function refresh(): Promise<void> {
   try {
+    early = [];
     const { nextSeq } = get();
     const subscribed = await emit('events:subscribe', nextSeq > 0 ? { fromSeq: nextSeq } : {});
-    const parsed = subscription.parse(subscribed);
-    set((state) => parsed.replayed.reduce(applyEvent, state));
-    set((state) => ({ nextSeq: Math.max(state.nextSeq, parsed.nextSeq) }));
+    const { replayed, nextSeq: next } = subscription.parse(subscribed);
+    const waiting = early ?? [];
+    early = null;
+    set((state) => waiting.reduce(applyEvent, applyReplay(state, replayed, next)));
     const [{ runs }, { models, evaluations }] = await Promise.all([call('runs:list', {}), call('models:list', {})]);
     set((state) => ({
       loaded: true,

@@ -11,6 +11,8 @@ interface Bar {
   readonly left: string;
 }
 
+const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
+
 function useBar(): Bar {
   const activity = useJoinStore((state) => state.activity);
   const download = useJoinStore((state) => state.download);
@@ -31,7 +33,11 @@ function useBar(): Bar {
   }
   switch (activity.kind) {
     case 'waiting':
-      return { text: activity.reason || `Waiting for at least ${minimum} participants`, share: null, left: '' };
+      return {
+        text: capital(activity.reason || `waiting for at least ${minimum} participants`),
+        share: null,
+        left: '',
+      };
     case 'downloading': {
       const share = activity.receivedBytes / Math.max(1, activity.totalBytes);
       return { text: 'Fetching the round’s adapter', share, left: '' };
@@ -84,7 +90,7 @@ export function ActivityCard() {
         <Progress
           value={bar.share === null ? 100 : bar.share * 100}
           animated={bar.share === null}
-          color={bar.share === null ? 'gray' : 'teal'}
+          color={bar.share === null ? 'gray.5' : 'teal'}
           aria-label={bar.text}
         />
       </Stack>

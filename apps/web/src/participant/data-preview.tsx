@@ -30,7 +30,7 @@ function Histogram({ tokens }: { tokens: TokenFigures }) {
               width={8}
               y={48 - height}
               height={height}
-              fill="var(--mantine-color-teal-filled)"
+              fill="var(--accent)"
             />
           );
         })}

@@ -2,6 +2,7 @@ import type { RunView } from '@cotune/fl-core/protocol';
 import { Code, SimpleGrid, Text } from '@mantine/core';
 import { useJoinStore } from '../stores/join-store.ts';
 import { Figure } from '../ui/figure.tsx';
+import { publishedRounds } from '../ui/rounds.ts';
 import { Section } from '../ui/section.tsx';
 import { formatBytes, formatCount } from '../ui/units.ts';
 
@@ -14,7 +15,9 @@ export interface Receipt {
 
 /** What one participant contributed, as the coordinator recorded it. */
 export function receiptOf(run: RunView, participantId: string | null): Receipt {
-  const mine = run.rounds.flatMap((round) => round.received.filter((update) => update.participantId === participantId));
+  const mine = publishedRounds(run).flatMap((round) =>
+    round.received.filter((update) => update.participantId === participantId),
+  );
   return {
     rounds: mine.length,
     examples: Math.max(0, ...mine.map(({ examples }) => examples)),
@@ -32,7 +35,10 @@ export function ReceiptCard() {
     <Section title="Your contribution" testId="receipt">
       {participantId ? (
         <SimpleGrid cols={{ base: 2, sm: 4 }}>
-          <Figure label="Rounds counted" value={`${formatCount(rounds)} of ${formatCount(run.rounds.length)}`} />
+          <Figure
+            label="Rounds counted"
+            value={`${formatCount(rounds)} of ${formatCount(publishedRounds(run).length)}`}
+          />
           <Figure label="Examples" value={formatCount(examples)} />
           <Figure label="Bytes of updates" value={formatBytes(bytes)} />
           <Figure label="Participant" value={participantId.slice(0, 8)} />

@@ -11,14 +11,18 @@ const TICK_MS = 250;
 export function createTracker(now: () => number = () => Date.now()) {
   const set = useJoinStore.setState;
   const get = useJoinStore.getState;
-  let lastTickMs = 0;
   let downloadFrom: { atMs: number; bytes: number } | null = null;
   let uploadBytes = 0;
-  const due = () => {
-    if (now() - lastTickMs < TICK_MS) return false;
-    lastTickMs = now();
-    return true;
+  const everyTick = () => {
+    let lastMs = 0;
+    return () => {
+      if (now() - lastMs < TICK_MS) return false;
+      lastMs = now();
+      return true;
+    };
   };
+  const due = everyTick();
+  const speedDue = everyTick();
   return {
     download(progress: DownloadProgress) {
       // Speed counts what came over the network, so the clock starts at the first byte that was not here already.
@@ -48,8 +52,8 @@ export function createTracker(now: () => number = () => Date.now()) {
     },
     step({ round, step, lossNats, tokensPerSecond }: StepRecord) {
       const steps = get().run?.config.steps ?? 0;
-      lossHistory.push({ index: round * steps + step, round, lossNats });
-      if (due()) set({ tokensPerSecond });
+      lossHistory.push({ index: round * steps + step - 1, round, lossNats });
+      if (speedDue()) set({ tokensPerSecond });
     },
     run(run: RunView) {
       set({ run, rounds: run.rounds });

@@ -48,24 +48,34 @@ export const useAdminStore = create<AdminState>(() => initialAdminState);
 /** Lines of the event log kept for the screen. */
 const MAX_LOG_LINES = 500;
 
-/** The state after an event. Events that were applied before (a replay may overlap) change nothing. */
+/** The state after a live event; one that was applied before changes nothing. */
 export function applyEvent(state: AdminState, event: AdminEvent): AdminState {
-  if (event.seq < state.nextSeq) return state;
-  const next = { ...state, nextSeq: event.seq + 1 };
+  return event.seq < state.nextSeq ? state : { ...applyAny(state, event), nextSeq: event.seq + 1 };
+}
+
+/** The state after a subscription: what was missed, or the whole present, whose events all carry the same number. */
+export function applyReplay(state: AdminState, replayed: readonly AdminEvent[], nextSeq: number): AdminState {
+  return { ...replayed.reduce(applyAny, state), nextSeq };
+}
+
+function applyAny(state: AdminState, event: AdminEvent): AdminState {
   switch (event.type) {
     case 'run':
-      return { ...next, runs: { ...state.runs, [event.run.runId]: event.run } };
+      return { ...state, runs: { ...state.runs, [event.run.runId]: event.run } };
     case 'participant':
-      return { ...next, participants: { ...state.participants, [event.participant.participantId]: event.participant } };
+      return {
+        ...state,
+        participants: { ...state.participants, [event.participant.participantId]: event.participant },
+      };
     case 'progress': {
       const participant = state.participants[event.participantId];
-      if (!participant) return next;
+      if (!participant) return state;
       const updated = { ...participant, progress: event.progress, lastSeenMs: event.atMs };
-      return { ...next, participants: { ...state.participants, [event.participantId]: updated } };
+      return { ...state, participants: { ...state.participants, [event.participantId]: updated } };
     }
     case 'log': {
       const { seq, atMs, runId, message } = event;
-      return { ...next, log: [...state.log, { seq, atMs, runId, message }].slice(-MAX_LOG_LINES) };
+      return { ...state, log: [...state.log, { seq, atMs, runId, message }].slice(-MAX_LOG_LINES) };
     }
     default:
       return event satisfies never;

@@ -56,6 +56,7 @@ export interface ModelReady {
 
 export interface StepRecord {
   readonly round: number;
+  /** Steps done in the round, from 1. */
   readonly step: number;
   readonly lossNats: number;
   readonly tokensPerSecond: number;

@@ -57,6 +57,13 @@ export function LineChart(props: LineChartProps) {
   return <div ref={host} className="chart" role="img" aria-label={props.label} />;
 }
 
+/** Away from the pointer the legend shows the newest values. The chart clears it at the end of a draw, hence the microtask. */
+function showNewest(chart: UPlot): void {
+  const last = chart.data[0].length - 1;
+  if (last < 0 || (chart.cursor.left ?? -1) >= 0) return;
+  queueMicrotask(() => chart.status === 1 && chart.setLegend({ idx: last }));
+}
+
 function chartOptions(
   element: HTMLElement,
   { series, xLabel, rightRange }: LineChartProps,
@@ -70,6 +77,7 @@ function chartOptions(
     width: Math.max(200, element.clientWidth),
     height,
     cursor: { drag: { x: false, y: false } },
+    hooks: { draw: [showNewest] },
     scales: {
       x: { time: false },
       ...(hasRight ? { right: { range: rightRange ? ([...rightRange] as [number, number]) : [0, 1] } } : {}),
@@ -91,6 +99,7 @@ function chartOptions(
     axes: [
       {
         ...axis,
+        size: 28,
         label: xLabel,
         labelSize: 20,
         labelFont: '12px system-ui, sans-serif',

@@ -43,13 +43,18 @@ export function RoundsTable({ run }: { run: RunView }) {
             </Table.Tr>
           ) : null}
           {run.rounds.map((round) => (
-            <Table.Tr key={`${round.round}.${round.attempt}`} data-testid="round-row">
+            <Table.Tr key={`${round.round}.${round.attempt}`} data-testid="round-row" data-phase={round.phase}>
               <Table.Td>
                 {round.round + 1}
-                {round.kept ? (
+                {round.phase === 'published' ? null : (
                   <Text span size="xs" c="dimmed">
                     {' '}
-                    too few updates: model kept
+                    {round.phase}
+                  </Text>
+                )}
+                {round.note ? (
+                  <Text size="xs" c="dimmed">
+                    {round.note}
                   </Text>
                 ) : null}
               </Table.Td>

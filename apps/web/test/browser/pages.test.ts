@@ -1,0 +1,111 @@
+import { gzipSync } from 'node:zlib';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Coordinator, createRun, newTab, openBrowser, shoot, startCoordinator, untilPhase } from './stage.ts';
+
+const BUDGET_BYTES = 250_000;
+
+let coordinator: Coordinator;
+let browser: Browser;
+let link: string;
+
+beforeAll(async () => {
+  coordinator = await startCoordinator();
+  browser = await openBrowser();
+});
+afterAll(async () => {
+  await browser?.close();
+  await coordinator?.close();
+});
+
+/** Compressed size of all scripts that a page has loaded so far. */
+function weighScripts(page: Page): () => Promise<number> {
+  const bodies: Promise<Buffer>[] = [];
+  page.on('response', (response) => {
+    if (new URL(response.url()).pathname.endsWith('.js')) bodies.push(response.body());
+  });
+  return async () => (await Promise.all(bodies)).reduce((sum, body) => sum + gzipSync(body).byteLength, 0);
+}
+
+/** True when nothing sticks out at the side. */
+const fits = (page: Page) => page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth);
+
+describe('pages', () => {
+  it('the console refuses a wrong token, and makes a run with the owner’s', async () => {
+    const { page, context, wrong } = await newTab(browser);
+    await page.goto(`${coordinator.url}/admin`);
+    await page.getByLabel('Owner token').fill('not-the-token');
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.locator('[aria-invalid=true]').waitFor();
+    expect(await page.getByTestId('admin').count()).toBe(0);
+    await page.goto('about:blank');
+    await page.goto(coordinator.ownerUrl);
+    await page.getByTestId('admin').waitFor();
+    // The token does not stay in the address.
+    expect(page.url()).not.toContain('owner=');
+    link = await createRun(page, { name: 'Pages', numbers: { 'Fewest participants': 5, 'Most participants': 9 } });
+    expect(link).toMatch(/\/join\/\S{20,}/);
+    expect(await page.getByTestId('run-phase').getAttribute('data-phase')).toBe('open');
+    await page.reload();
+    await page.getByTestId('run-page').waitFor();
+    await page.goto(`${coordinator.url}/admin/new`);
+    await page.getByTestId('create-run').click();
+    expect(await page.getByTestId('form-problem').textContent()).toContain('the marked field');
+    await shoot(page, 'admin-new-run');
+    await page.goto(`${coordinator.url}/admin`);
+    expect(await page.getByTestId('run-row').count()).toBe(1);
+    await context.close();
+    expect(wrong.filter((line) => !line.includes('401'))).toEqual([]);
+  });
+
+  it('the join page loads within its budget before joining, and nothing from elsewhere', async () => {
+    const { page, context } = await newTab(browser);
+    const weigh = weighScripts(page);
+    const foreign: string[] = [];
+    page.on('request', (request) => {
+      if (!request.url().startsWith(coordinator.url)) foreign.push(request.url());
+    });
+    await page.goto(link);
+    await page.getByTestId('consent').waitFor();
+    const bytes = await weigh();
+    console.log(`join page before joining: ${Math.round(bytes / 1000)} KB of compressed scripts`);
+    expect(bytes).toBeGreaterThan(50_000);
+    expect(bytes).toBeLessThan(BUDGET_BYTES);
+    expect(foreign).toEqual([]);
+    expect(await page.evaluate(() => window.crossOriginIsolated)).toBe(true);
+    await context.close();
+  });
+
+  it('says what is wrong with a file, and with an invitation', async () => {
+    const { page, context } = await newTab(browser);
+    await page.goto(link);
+    const input = page.locator('input[type=file]');
+    await input.waitFor({ state: 'attached' });
+    await input.setInputFiles({ name: 'empty.jsonl', mimeType: 'text/plain', buffer: Buffer.from('') });
+    await page.getByTestId('data-problem').filter({ hasText: 'empty' }).waitFor();
+    await input.setInputFiles({ name: 'rows.csv', mimeType: 'text/csv', buffer: Buffer.from('a,b\n1,2\n') });
+    await page.getByTestId('data-problem').filter({ hasText: 'rows.csv' }).waitFor();
+    expect(await page.getByTestId('join-button').isDisabled()).toBe(true);
+    await page.goto(`${coordinator.url}/join/no-such-invitation`);
+    expect(await untilPhase(page, ['failed'])).toBe('failed');
+    expect(await page.getByTestId('problem').count()).toBe(1);
+    await context.close();
+  });
+
+  it('fits a narrow screen, in the dark too', async () => {
+    const { page, context } = await newTab(browser);
+    await page.setViewportSize({ width: 360, height: 740 });
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await page.goto(coordinator.url);
+    await page.getByLabel('Join link').fill(link);
+    expect(await fits(page)).toBe(true);
+    await shoot(page, 'landing-narrow-dark');
+    await page.keyboard.press('Enter');
+    await page.getByTestId('consent').waitFor();
+    await page.getByRole('button', { name: 'Use demo data' }).click();
+    await page.getByTestId('data-preview').waitFor();
+    expect(await fits(page)).toBe(true);
+    await shoot(page, 'join-narrow-dark');
+    await context.close();
+  });
+});
