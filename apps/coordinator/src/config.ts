@@ -19,6 +19,8 @@ const environment = z.object({
   COTUNE_LOGINS_PER_MINUTE: whole.default(5),
 });
 
+export const ENVIRONMENT_VARIABLES = Object.keys(environment.shape);
+
 /** Settings that are the same for every run of this coordinator. */
 export interface CoordinatorConfig {
   /** Address that people use, when a proxy stands in front; decides links, the Secure cookie and the allowed host. */

@@ -131,6 +131,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     createRun: all.create,
     joinUrl: (invitation) => `${url}/join/${invitation}`,
     underWay: new Map(),
+    secretReplies: new Map(),
   };
   const uploads = createUploads({
     db,

@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type AdminCommand, type AdminEvent, adminCommands } from '@cotune/fl-core';
 import { expect, test } from 'vitest';
 import { COMMANDS } from '../src/admin/commands.ts';
@@ -110,10 +112,24 @@ test('a repeated request repeats the answer and not the deed', async () => {
   await expect(coordinator.adminCall('run:open', { ...request, runId: one.run.runId })).rejects.toMatchObject({
     code: 'duplicate',
   });
-  const invite = { requestId: requestId(), runId };
-  await coordinator.adminCall('invitation:create', invite);
-  // The link was shown once and not kept.
-  await expect(coordinator.adminCall('invitation:create', invite)).rejects.toMatchObject({ code: 'duplicate' });
+});
+
+test('an invitation link is answered again while the coordinator lives, and kept nowhere', async () => {
+  const dataDir = await newDataDir();
+  const coordinator = await start({ dataDir });
+  const { runId } = await openRun(coordinator, { autoStart: false });
+  const request = { requestId: requestId(), runId };
+  const { url } = await coordinator.adminCall('invitation:create', request);
+  expect((await coordinator.adminCall('invitation:create', request)).url).toBe(url);
+  await coordinator.close();
+  const token = url.slice(url.lastIndexOf('/') + 1);
+  for (const file of ['cotune.db', 'cotune.db-wal']) {
+    const bytes = await readFile(join(dataDir, file)).catch(() => Buffer.alloc(0));
+    expect(bytes.includes(token), file).toBe(false);
+    expect(bytes.includes(ownerTokenOf(coordinator.ownerUrl)), file).toBe(false);
+  }
+  const again = await start({ dataDir });
+  await expect(again.adminCall('invitation:create', request)).rejects.toMatchObject({ code: 'duplicate' });
 });
 
 test('commands move a run through its phases, and say why not', async () => {

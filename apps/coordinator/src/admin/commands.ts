@@ -23,6 +23,8 @@ export interface CommandContext {
   readonly joinUrl: (token: string) => string;
   /** Requests being carried out, by id. */
   readonly underWay: Map<string, Promise<unknown>>;
+  /** Answers that hold a secret, by request id: in this process's memory alone. */
+  readonly secretReplies: Map<string, unknown>;
 }
 
 type Request<C extends AdminCommand> = z.output<(typeof adminCommands)[C]['request']>;
@@ -31,7 +33,7 @@ type Reply<C extends AdminCommand> = z.infer<(typeof adminCommands)[C]['reply']>
 interface Command<C extends AdminCommand> {
   /** The least role that may give it. */
   readonly role: Role;
-  /** The reply holds a secret: it is not stored, so that repeating the request later is refused instead of answered. */
+  /** The reply holds a secret: it is never stored, so that repeating the request after a restart is refused instead of answered. */
   readonly secret?: true;
   run(context: CommandContext, request: Request<C>): Promise<Reply<C>>;
 }
@@ -140,11 +142,14 @@ export async function runCommand<C extends AdminCommand>(
     if (earlier && earlier.command !== name) {
       throw new FlError('duplicate', `request ${requestId} was a ${earlier.command}: use a new requestId`);
     }
+    const secret = context.secretReplies.get(requestId);
+    if (secret !== undefined) return secret as Reply<C>;
     if (earlier?.reply === null) {
       throw new FlError('duplicate', 'this request was carried out before and its answer, a secret, was not kept');
     }
     if (earlier?.reply) return JSON.parse(earlier.reply) as Reply<C>;
     const reply = await command.run(context, request);
+    if (command.secret) rememberSecret(context.secretReplies, requestId, reply);
     const atMs = context.now();
     await context.db.transaction().execute(async (trx) => {
       const json = command.secret ? null : JSON.stringify(reply);
@@ -154,6 +159,14 @@ export async function runCommand<C extends AdminCommand>(
     });
     return reply;
   });
+}
+
+const SECRETS_REMEMBERED = 1000;
+
+function rememberSecret(replies: Map<string, unknown>, requestId: string, reply: unknown): void {
+  replies.set(requestId, reply);
+  const [oldest] = replies.keys();
+  if (replies.size > SECRETS_REMEMBERED && oldest !== undefined) replies.delete(oldest);
 }
 
 /** A repetition that arrives while the first is being carried out waits for it and then finds its stored answer. */
