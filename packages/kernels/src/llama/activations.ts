@@ -37,7 +37,8 @@ export interface Gradients {
   readonly dgate: BufferView; // (tokens, ff)
   readonly dup: BufferView; // (tokens, ff)
   readonly dz: BufferView; // (tokens, rank)
-  readonly dlabelX: BufferView; // (labelRows, hidden)
+  readonly dlabelX: BufferView; // (labelRows, hidden), the residual stream above the last attention
+  readonly dlabelAttention: BufferView; // (labelRows, heads·headDim)
   readonly dlabelH: BufferView; // (labelRows, hidden)
 }
 
@@ -49,10 +50,11 @@ export interface Activations {
   readonly labelIndex: BufferView; // u32 (labelRows): the token whose output predicts the label
   readonly labels: BufferView; // u32 (labelRows)
   readonly layers: readonly LayerSaves[];
-  readonly xOut: BufferView; // (tokens, hidden), after the last layer
+  readonly labelAttention: BufferView; // (labelRows, heads·headDim), of the last layer
+  readonly labelX: BufferView; // (labelRows, hidden), the residual stream beside it
+  readonly xOut: BufferView; // (labelRows, hidden), after the last layer
   readonly h: BufferView; // (tokens, hidden), scratch: a norm's output
   readonly active: BufferView; // (tokens, ff), scratch: silu(gate)·up
-  readonly labelX: BufferView; // (labelRows, hidden)
   readonly labelH: BufferView; // (labelRows, hidden)
   readonly logits: BufferView; // (at most logitRows, vocab), one chunk
   /** Rows of one chunk of logits. */
@@ -124,7 +126,9 @@ export function createActivations(
   const rank = lora?.rank ?? 0;
   const logitRows = chunkRows(vocabSize, logitChunkBytes);
   const arena = createArena(gpu.device);
-  const perToken = (label: string, width: number): BufferView => arena.alloc(label, tokens * width);
+  // The last layer's upper half has a row a label, of which there may be more than tokens by their padding.
+  const perToken = (label: string, width: number): BufferView =>
+    arena.alloc(label, Math.max(tokens, labelRows) * width);
   const perLabel = (label: string, width: number): BufferView => arena.alloc(label, labelRows * width);
   const layerSaves = (i: number): LayerSaves => ({
     xIn: perToken(`layer ${i} xIn`, hiddenSize),
@@ -156,6 +160,7 @@ export function createActivations(
     dup: perToken('dup', intermediateSize),
     dz: perToken('dz', rank),
     dlabelX: perLabel('dlabelX', hiddenSize),
+    dlabelAttention: perLabel('dlabelAttention', qSize),
     dlabelH: perLabel('dlabelH', hiddenSize),
   });
   try {
@@ -167,10 +172,11 @@ export function createActivations(
       labelIndex: perLabel('label index', 1),
       labels: perLabel('labels', 1),
       layers: Array.from({ length: config.layers }, (_, i) => sets[i % sets.length] as LayerSaves), // i % length is in range
-      xOut: perToken('xOut', hiddenSize),
+      labelAttention: perLabel('labelAttention', qSize),
+      labelX: perLabel('labelX', hiddenSize),
+      xOut: perLabel('xOut', hiddenSize),
       h: perToken('h', hiddenSize),
       active: perToken('active', intermediateSize),
-      labelX: perLabel('labelX', hiddenSize),
       labelH: perLabel('labelH', hiddenSize),
       logits: arena.alloc('logits', Math.min(labelRows, logitRows) * vocabSize),
       logitRows,

@@ -1,16 +1,19 @@
+import type { BufferView } from '../gpu/buffers.ts';
 import type { LoraTarget } from '../lora/layout.ts';
 import { attentionBackward } from '../ops/attention.ts';
+import { scatterRows } from '../ops/gather_rows.ts';
 import { rmsnormBackward, rmsnormForward } from '../ops/rmsnorm.ts';
 import { ropeBackward } from '../ops/rope.ts';
 import { swigluBackward, swigluForward } from '../ops/swiglu.ts';
 import type { Gradients, LayerSaves } from './activations.ts';
-import { eachLayer, type Pass } from './forward.ts';
+import { eachLayer, type Pass, type UpperHalf, upperHalf } from './forward.ts';
 import { linearBackward } from './linear.ts';
 import type { LayerWeights } from './weights.ts';
 
 /**
- * The forward pass of forward.ts, reversed: from gradients.dx at acts.xOut (left there by head.ts) down to the lowest
- * adapter. Adapter gradients accumulate; the residual stream's gradient stays in gradients.dx all the way.
+ * The forward pass of forward.ts, reversed: from gradients.dlabelX at acts.xOut (left there by head.ts) down to the
+ * lowest adapter. Adapter gradients accumulate; the residual stream's gradient goes on in gradients.dx, for all tokens,
+ * below the last attention.
  */
 export function recordBackward(pass: Pass): void {
   const { gradients } = pass.acts;
@@ -24,8 +27,10 @@ export function recordBackward(pass: Pass): void {
       attention: has('q_proj', 'k_proj', 'v_proj'),
       xIn: layer > 0,
     };
-    mlpBackward(pass, layer, weights, saves, gradients, below);
-    if (below.xMid) attentionBlockBackward(pass, layer, weights, saves, gradients, below);
+    const upper = upperHalf(pass, layer, saves);
+    mlpBackward(pass, upper, layer, weights, saves, gradients, below);
+    if (below.xMid) outputBackward(pass, upper, layer, saves, gradients, below);
+    if (below.attention) attentionBackwardToInput(pass, layer, weights, saves, gradients, below);
   });
 }
 
@@ -40,16 +45,18 @@ interface Below {
 /** xOut = xMid + down(silu(gate(h))·up(h)), h = RMSNorm(xMid): turns dx from d(xOut) into d(xMid). */
 function mlpBackward(
   pass: Pass,
+  upper: UpperHalf,
   layer: number,
   weights: LayerWeights,
   saves: LayerSaves,
-  { dx, dh, dactive, dgate, dup, dz }: Gradients,
+  gradients: Gradients,
   below: Below,
 ): void {
-  const { b, model, acts, shape } = pass;
+  const { b, model, acts } = pass;
   const { hiddenSize: dim, intermediateSize, rmsNormEps: eps } = model.config;
-  const rows = shape.batch * shape.seq;
-  const context = { ...pass, rows };
+  const { dh, dactive, dgate, dup, dz } = gradients;
+  const dx = upper.gathered ? gradients.dlabelX : gradients.dx;
+  const { rows } = upper;
   const { gate, up, xMid } = saves;
   const { h, active } = acts;
   const length = rows * intermediateSize;
@@ -57,18 +64,41 @@ function mlpBackward(
 
   if (saves.z.down_proj) swigluForward(b, { gate, up, y: active, length });
   const down = { x: active, dy: dx, dx: dactive, dz, accumulate: false, below: below.active };
-  linearBackward(context, layer, 'down_proj', saves, down);
+  linearBackward(upper, layer, 'down_proj', saves, down);
   if (!below.active) return;
   swigluBackward(b, { gate, up, dy: dactive, dgate, dup, length });
   if (saves.z.up_proj || saves.z.gate_proj) rmsnormForward(b, { ...norm, y: h });
   const upGate = { x: h, dx: dh, dz, below: below.xMid };
-  linearBackward(context, layer, 'up_proj', saves, { ...upGate, dy: dup, accumulate: false });
-  linearBackward(context, layer, 'gate_proj', saves, { ...upGate, dy: dgate, accumulate: true });
+  linearBackward(upper, layer, 'up_proj', saves, { ...upGate, dy: dup, accumulate: false });
+  linearBackward(upper, layer, 'gate_proj', saves, { ...upGate, dy: dgate, accumulate: true });
   if (below.xMid) rmsnormBackward(b, { ...norm, dy: dh, dx, accumulate: true });
 }
 
-/** xMid = xIn + o(Attention(rope(q(h)), rope(k(h)), v(h))), h = RMSNorm(xIn): turns dx from d(xMid) into d(xIn). */
-function attentionBlockBackward(
+/** xMid = xIn + o(attention): from d(xMid) in dx to d(attention), and in the last layer from labelled rows to all tokens. */
+function outputBackward(
+  pass: Pass,
+  upper: UpperHalf,
+  layer: number,
+  saves: LayerSaves,
+  { dx, dattention, dlabelX, dlabelAttention, dz }: Gradients,
+  below: Below,
+): void {
+  const { b, model, acts, shape } = pass;
+  const { hiddenSize, heads, headDim } = model.config;
+  const ends = upper.gathered ? { dy: dlabelX, dx: dlabelAttention } : { dy: dx, dx: dattention };
+  const linear = { x: upper.attention, ...ends, dz, accumulate: false, below: below.attention };
+  linearBackward(upper, layer, 'o_proj', saves, linear);
+  if (!upper.gathered || !below.attention) return;
+  const spread = (from: BufferView, to: BufferView, dim: number): void => {
+    b.clear({ ...to, size: shape.batch * shape.seq * dim * 4 });
+    scatterRows(b, { dy: from, index: acts.labelIndex, dx: to, count: upper.rows, dim });
+  };
+  spread(dlabelAttention, dattention, heads * headDim);
+  spread(dlabelX, dx, hiddenSize);
+}
+
+/** attention = Attention(rope(q(h)), rope(k(h)), v(h)), h = RMSNorm(xIn): from d(attention) on, dx becomes d(xIn). */
+function attentionBackwardToInput(
   pass: Pass,
   layer: number,
   weights: LayerWeights,
@@ -81,14 +111,11 @@ function attentionBlockBackward(
   const { batch, seq } = shape;
   const rows = batch * seq;
   const context = { ...pass, rows };
-  const { q, k, v, probs, attention, xIn } = saves;
+  const { q, k, v, probs, xIn } = saves;
   const { h, positions, segments } = acts;
   const rope = { positions, inverseFrequency: model.inverseFrequency, rows, headDim };
   const norm = { x: xIn, weight: weights.inputNorm, rows, dim, eps };
 
-  const o = { x: attention, dy: dx, dx: dattention, dz, accumulate: false, below: below.attention };
-  linearBackward(context, layer, 'o_proj', saves, o);
-  if (!below.attention) return;
   const sizes = { batch, seq, heads, kvHeads, headDim };
   attentionBackward(b, { q, k, v, segments, probs, dout: dattention, dprobs, dq, dk, dv, ...sizes });
   ropeBackward(b, { x: dk, heads: kvHeads, ...rope });

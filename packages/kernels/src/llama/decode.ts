@@ -30,7 +30,7 @@ export interface DecodePass {
 
 /**
  * The forward pass of forward.ts for one token whose earlier keys and values are cached: reads acts.ids, positions and
- * cache.length, appends to the cache and leaves the token's logits (1, vocab) in acts.logits. labelIndex must hold 0.
+ * cache.length, appends to the cache and leaves the token's logits (1, vocab) in acts.logits.
  */
 export function recordDecode({ b, model, adapter, acts, cache }: DecodePass): void {
   const { hiddenSize: dim, intermediateSize, heads, kvHeads, headDim, rmsNormEps: eps } = model.config;

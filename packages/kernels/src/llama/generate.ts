@@ -117,21 +117,21 @@ async function createDecoder(
   recordDecode({ b, model, adapter, acts, cache });
   const decode = await b.finish('decode');
   let length = promptLength;
-  const submit = (program: Program, ids: Uint32Array, from: number, labelIndex: number) => {
+  writeView(gpu.device, acts.labelIndex, Uint32Array.of(promptLength - 1)); // where the prompt's logits are wanted
+  const submit = (program: Program, ids: Uint32Array, from: number) => {
     writeView(gpu.device, acts.ids, ids);
     writeView(
       gpu.device,
       acts.positions,
       Uint32Array.from(ids, (_, i) => from + i),
     );
-    writeView(gpu.device, acts.labelIndex, Uint32Array.of(labelIndex));
     writeView(gpu.device, cache.length, Uint32Array.of(from + ids.length));
     program.run();
     return readLogits(readback, acts, config.vocabSize);
   };
   return {
-    prefill: (promptIds) => submit(prefill, promptIds, 0, promptIds.length - 1),
-    next: (token) => submit(decode, Uint32Array.of(token), length++, 0),
+    prefill: (promptIds) => submit(prefill, promptIds, 0),
+    next: (token) => submit(decode, Uint32Array.of(token), length++),
     destroy() {
       for (const resource of [prefill, decode, acts, arena, readback]) resource.destroy();
     },

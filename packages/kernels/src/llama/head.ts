@@ -1,40 +1,40 @@
 import type { BufferView } from '../gpu/buffers.ts';
 import { crossEntropy } from '../ops/cross_entropy.ts';
-import { gatherRows, scatterRows } from '../ops/gather_rows.ts';
 import { matmulBackward, matmulForward } from '../ops/matmul.ts';
 import { rmsnormBackward, rmsnormForward } from '../ops/rmsnorm.ts';
 import type { Pass } from './forward.ts';
 
-/** Final norm of the labelled positions only: acts.xOut → acts.labelX → acts.labelH. */
-export function recordLabelRows({ b, model, acts, shape: { labelRows } }: Omit<Pass, 'adapter' | 'dropout'>): void {
+type HeadPass = Omit<Pass, 'adapter' | 'dropout'>;
+
+/** Final norm of the labelled positions: acts.xOut → acts.labelH. */
+function recordFinalNorm({ b, model, acts, shape: { labelRows: rows } }: HeadPass): void {
   const { hiddenSize: dim, rmsNormEps: eps } = model.config;
-  gatherRows(b, { x: acts.xOut, index: acts.labelIndex, y: acts.labelX, count: labelRows, dim });
-  rmsnormForward(b, { x: acts.labelX, weight: model.finalNorm, y: acts.labelH, rows: labelRows, dim, eps });
+  rmsnormForward(b, { x: acts.xOut, weight: model.finalNorm, y: acts.labelH, rows, dim, eps });
 }
 
 /** logits = labelH · Wᵀ of all label rows, which must fit one chunk: (labelRows, vocab) in acts.logits. */
-export function recordLogits(pass: Omit<Pass, 'adapter' | 'dropout'>): void {
+export function recordLogits(pass: HeadPass): void {
   const { b, model, acts, shape } = pass;
   if (shape.labelRows > acts.logitRows) {
     throw new RangeError(`${shape.labelRows} rows of logits, expected at most ${acts.logitRows}`);
   }
-  recordLabelRows(pass);
+  recordFinalNorm(pass);
   matmulForward(b, { x: acts.labelH, w: model.lmHead, y: acts.logits, rows: shape.labelRows });
 }
 
 /**
  * Cross-entropy of the labelled positions, in chunks of rows so that only one chunk of logits exists at a time
  * (the backward of a chunk therefore follows its forward at once). Leaves acts.loss and acts.correct; with `backward`
- * also d(loss)/d(acts.xOut) in gradients.dx, where loss = Σ nats · step[inverseLabelTokens].
+ * also d(loss)/d(acts.xOut) in gradients.dlabelX, where loss = Σ nats · step[inverseLabelTokens].
  */
-export function recordLoss(pass: Omit<Pass, 'adapter' | 'dropout'>, step: BufferView, backward: boolean): void {
+export function recordLoss(pass: HeadPass, step: BufferView, backward: boolean): void {
   const { b, model, acts, shape } = pass;
   const { hiddenSize: dim, vocabSize: vocab, rmsNormEps: eps } = model.config;
-  const { labelIndex, labelX, labelH, logits } = acts;
+  const { xOut, labelH, logits } = acts;
   const gradients = backward ? acts.gradients : null;
   if (backward && !gradients) throw new RangeError('these activations were made for the forward pass only');
 
-  recordLabelRows(pass);
+  recordFinalNorm(pass);
   const chunk = acts.logitRows;
   for (let start = 0; start < shape.labelRows; start += chunk) {
     const rows = Math.min(chunk, shape.labelRows - start);
@@ -47,11 +47,9 @@ export function recordLoss(pass: Omit<Pass, 'adapter' | 'dropout'>, step: Buffer
     }
   }
   if (!gradients) return;
-  const { dx, dlabelX, dlabelH } = gradients;
-  const norm = { x: labelX, weight: model.finalNorm, rows: shape.labelRows, dim, eps };
+  const { dlabelX, dlabelH } = gradients;
+  const norm = { x: xOut, weight: model.finalNorm, rows: shape.labelRows, dim, eps };
   rmsnormBackward(b, { ...norm, dy: dlabelH, dx: dlabelX, accumulate: false });
-  b.clear({ ...dx, size: shape.batch * shape.seq * dim * 4 });
-  scatterRows(b, { dy: dlabelX, index: labelIndex, dx, count: shape.labelRows, dim });
 }
 
 /** Rows [start, start + rows) of a (…, width) tensor; `start` is a multiple of 64, hence aligned to 256 bytes. */
