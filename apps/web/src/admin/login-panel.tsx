@@ -26,6 +26,7 @@ export function LoginPanel() {
               description="The coordinator prints a link with it when it starts"
               value={token}
               error={problem}
+              errorProps={{ role: 'alert', 'data-testid': 'login-problem' }}
               autoComplete="current-password"
               visibilityToggleButtonProps={{ 'aria-label': 'Show the token' }}
               onChange={(event) => setToken(event.currentTarget.value)}

@@ -10,6 +10,7 @@ const SHORT_RUN = {
   Rounds: 2,
   'Steps a round': 2,
   'Examples a step': 4,
+  'Tokens an example': 64,
   'Fewest participants': 2,
   'Most participants': 2,
 };

@@ -36,7 +36,7 @@ describe('pages', () => {
     await page.goto(`${coordinator.url}/admin`);
     await page.getByLabel('Owner token').fill('not-the-token');
     await page.getByRole('button', { name: 'Log in' }).click();
-    await page.locator('[aria-invalid=true]').waitFor();
+    await page.getByTestId('login-problem').waitFor();
     expect(await page.getByTestId('admin').count()).toBe(0);
     await page.goto('about:blank');
     await page.goto(coordinator.ownerUrl);
@@ -53,6 +53,7 @@ describe('pages', () => {
     expect(await page.getByTestId('form-problem').textContent()).toContain('the marked field');
     await shoot(page, 'admin-new-run');
     await page.goto(`${coordinator.url}/admin`);
+    await page.getByTestId('run-row').waitFor();
     expect(await page.getByTestId('run-row').count()).toBe(1);
     await context.close();
     expect(wrong.filter((line) => !line.includes('401'))).toEqual([]);
