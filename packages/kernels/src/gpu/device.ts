@@ -75,7 +75,8 @@ export function describeAdapter(adapter: GPUAdapter): AdapterSummary {
  * for large models). Throws GpuError 'no-webgpu', 'no-adapter' or 'software-adapter'.
  */
 export async function openGpu(gpu: GPU | undefined, options: OpenGpuOptions = {}): Promise<Gpu> {
-  if (!gpu) throw new GpuError('no-webgpu', 'this browser has no WebGPU: use Chrome or Edge 113+, Safari 26+ or Firefox 141+');
+  if (!gpu)
+    throw new GpuError('no-webgpu', 'this browser has no WebGPU: use Chrome or Edge 113+, Safari 26+ or Firefox 141+');
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) {
     throw new GpuError('no-adapter', 'WebGPU found no adapter: update the GPU driver, or enable WebGPU for this GPU');

@@ -59,8 +59,8 @@ export async function compileKernel(
   }
   const types: GPUBufferBindingType[] = [
     'uniform',
-    ...Object.values(kernel.buffers).map((access): GPUBufferBindingType =>
-      access === 'read' ? 'read-only-storage' : 'storage',
+    ...Object.values(kernel.buffers).map(
+      (access): GPUBufferBindingType => (access === 'read' ? 'read-only-storage' : 'storage'),
     ),
   ];
   const layout = device.createBindGroupLayout({

@@ -24,7 +24,10 @@ describe('program', () => {
   it('replays dispatches, copies and clears in order', async () => {
     const gpu = await testGpu();
     const arena = createArena(gpu.device);
-    const x = arena.upload('x', Float32Array.from({ length: 70 }, (_, i) => i));
+    const x = arena.upload(
+      'x',
+      Float32Array.from({ length: 70 }, (_, i) => i),
+    );
     const y = arena.alloc('y', 70);
     const z = arena.alloc('z', 70);
     const builder = createProgramBuilder(gpu);

@@ -58,7 +58,12 @@ interface Clear {
 }
 type Command = Dispatch | Copy | Clear;
 type Ready =
-  | { readonly kind: 'dispatch'; readonly pipeline: GPUComputePipeline; readonly group: GPUBindGroup; readonly grid: Grid }
+  | {
+      readonly kind: 'dispatch';
+      readonly pipeline: GPUComputePipeline;
+      readonly group: GPUBindGroup;
+      readonly grid: Grid;
+    }
   | Copy
   | Clear;
 
@@ -151,7 +156,13 @@ function submit(device: GPUDevice, commands: readonly Ready[]): void {
   for (const command of commands) {
     if (command.kind === 'copy') {
       endPass();
-      encoder.copyBufferToBuffer(command.from.buffer, command.from.offset, command.to.buffer, command.to.offset, command.bytes);
+      encoder.copyBufferToBuffer(
+        command.from.buffer,
+        command.from.offset,
+        command.to.buffer,
+        command.to.offset,
+        command.bytes,
+      );
     } else if (command.kind === 'clear') {
       endPass();
       encoder.clearBuffer(command.view.buffer, command.view.offset, command.view.size);
