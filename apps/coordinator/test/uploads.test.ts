@@ -30,6 +30,7 @@ test('unusable updates are refused with a code, counted as refusals, and never a
   expect(await ada.upload(update, { sha256: 'ab'.repeat(32) })).toMatchObject({
     status: 'rejected',
     code: 'wrong-hash',
+    message: expect.stringMatching(/announced was/),
   });
   const damaged = update.slice();
   damaged[100] = (damaged[100] ?? 0) ^ 1;
