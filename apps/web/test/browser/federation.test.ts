@@ -120,37 +120,6 @@ describe('federation in real tabs', () => {
     expect([...admin.wrong, ...own.wrong, ...other.wrong]).toEqual([]);
     for (const { context } of [admin, own, other]) await context.close();
   });
-
-  it('a tab that is reloaded in mid-round goes on by itself', async () => {
-    const admin = await newTab(browser);
-    await admin.page.goto(`${coordinator.url}/admin`);
-    // The owner link was used before: a second one is asked for by the token field.
-    await admin.page.goto(coordinator.ownerUrl);
-    const link = await createRun(admin.page, {
-      name: 'Reload',
-      numbers: { ...SHORT_RUN, 'Steps a round': 8, 'Fewest participants': 1, 'Most participants': 1 },
-    });
-    const { page, context, wrong } = await newTab(browser);
-    const downloads: string[] = [];
-    context.on('response', (response) => {
-      if (response.url().includes('shard-')) downloads.push(response.url());
-    });
-    await page.goto(`${link}?auto=1&demo=1`);
-    await untilPhase(page, ['training']);
-    page.on('dialog', (dialog) => void dialog.accept());
-    const downloadsBefore = downloads.length;
-    await page.reload();
-    await untilPhase(page, ['training', 'uploading', 'uploaded', 'finished']);
-    await untilPhase(page, ['finished']);
-    expect(await page.getByTestId('receipt').textContent()).toContain('2 of 2');
-    // The model came from this browser's storage the second time, and the coordinator saw one participant, not two.
-    expect(downloads.length).toBe(downloadsBefore);
-    await admin.page.locator('[data-testid=run-page][data-phase=finished]').waitFor();
-    expect(await admin.page.getByTestId('participant-row').count()).toBe(1);
-    expect(wrong).toEqual([]);
-    await context.close();
-    await admin.context.close();
-  });
 });
 
 /** The ZIP behind the download button. */

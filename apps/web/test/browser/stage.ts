@@ -22,39 +22,57 @@ const CHROMIUM_FLAGS = [
 export interface Coordinator {
   readonly url: string;
   readonly ownerUrl: string;
+  /** Kills the process without a warning and starts another one on the same data and port. */
+  crash(): Promise<void>;
   close(): Promise<void>;
 }
 
 /** The shipped coordinator as a process of its own, on a free port, with the demo model and an empty data directory. */
 export async function startCoordinator(): Promise<Coordinator> {
   const dataDir = await mkdtemp(join(tmpdir(), 'cotune-web-test-'));
-  const child = spawn(process.execPath, [CLI, 'serve', '--demo', '--port', '0', '--data-dir', dataDir], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const ownerUrl = await ownerLink(child);
+  let child = serve(dataDir, '0');
+  const ownerUrl = await said(child, /https?:\/\/\S+#owner=\S+/);
+  const { origin, port } = new URL(ownerUrl);
+  const end = async (signal: 'SIGTERM' | 'SIGKILL') => {
+    const gone = new Promise((resolve) => child.once('exit', resolve));
+    child.kill(signal);
+    await gone;
+  };
   return {
-    url: new URL(ownerUrl).origin,
+    url: origin,
     ownerUrl,
+    async crash() {
+      await end('SIGKILL');
+      child = serve(dataDir, port);
+      await said(child, /Cotune is at \S+/);
+    },
     async close() {
-      const gone = new Promise((resolve) => child.once('exit', resolve));
-      child.kill('SIGTERM');
-      await gone;
+      await end('SIGTERM');
       await rm(dataDir, { recursive: true, force: true });
     },
   };
 }
 
-function ownerLink(child: ChildProcess): Promise<string> {
+function serve(dataDir: string, port: string): ChildProcess {
+  return spawn(process.execPath, [CLI, 'serve', '--demo', '--port', port, '--data-dir', dataDir], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+/** Resolves with what matched in the output. */
+function said(child: ChildProcess, pattern: RegExp): Promise<string> {
   return new Promise((resolve, reject) => {
-    let said = '';
+    let output = '';
     const read = (chunk: Buffer) => {
-      said += chunk.toString('utf8');
-      const link = /https?:\/\/\S+#owner=\S+/.exec(said)?.[0];
-      if (link) resolve(link);
+      output += chunk.toString('utf8');
+      const match = pattern.exec(output)?.[0];
+      if (match) resolve(match);
     };
     child.stdout?.on('data', read);
     child.stderr?.on('data', read);
-    child.once('exit', (code) => reject(new Error(`the coordinator ended with ${code} before it was ready:\n${said}`)));
+    child.once('exit', (code) =>
+      reject(new Error(`the coordinator ended with ${code} before it was ready:\n${output}`)),
+    );
   });
 }
 

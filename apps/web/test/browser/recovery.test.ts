@@ -1,0 +1,99 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Coordinator, createRun, newTab, openBrowser, startCoordinator, untilPhase } from './stage.ts';
+
+const ALONE = { Rounds: 2, 'Examples a step': 4, 'Fewest participants': 1, 'Most participants': 1 };
+const WORKING = ['training', 'uploading', 'uploaded', 'finished'];
+
+let coordinator: Coordinator;
+let browser: Browser;
+let admin: Page;
+
+beforeAll(async () => {
+  coordinator = await startCoordinator();
+  browser = await openBrowser();
+  admin = (await newTab(browser)).page;
+  await admin.goto(coordinator.ownerUrl);
+  await admin.getByTestId('admin').waitFor();
+});
+afterAll(async () => {
+  await browser?.close();
+  await coordinator?.close();
+});
+
+async function newRun(name: string, numbers: Record<string, number>): Promise<string> {
+  await admin.goto(`${coordinator.url}/admin`);
+  return createRun(admin, { name, numbers: { ...ALONE, ...numbers } });
+}
+
+describe('recovery', () => {
+  it('a reload in mid-round goes on by itself, with the model and the place of before', async () => {
+    const link = await newRun('Reload', { 'Steps a round': 8 });
+    const { page, context, wrong } = await newTab(browser);
+    let shards = 0;
+    context.on('request', (request) => {
+      if (request.url().includes('/shard-')) shards++;
+    });
+    await page.goto(`${link}?auto=1&demo=1`);
+    await untilPhase(page, ['training']);
+    page.on('dialog', (dialog) => void dialog.accept());
+    expect(shards).toBe(1);
+    await page.reload();
+    await untilPhase(page, WORKING);
+    await untilPhase(page, ['finished']);
+    expect(shards).toBe(1);
+    expect(await page.getByTestId('receipt').textContent()).toContain('2 of 2');
+    await admin.locator('[data-testid=run-page][data-phase=finished]').waitFor();
+    expect(await admin.getByTestId('participant-row').count()).toBe(1);
+    expect(wrong).toEqual([]);
+    await context.close();
+  });
+
+  it('a download that broke off goes on where it stopped', async () => {
+    const link = await newRun('Broken download', { Rounds: 1, 'Steps a round': 1 });
+    const { page, context } = await newTab(browser);
+    const ranges: (string | undefined)[] = [];
+    await context.route(/\/shard-/, async (route) => {
+      ranges.push(route.request().headers().range);
+      if (ranges.length > 1) return route.continue();
+      const whole = await (await route.fetch()).body();
+      return route.fulfill({ status: 200, body: whole.subarray(0, 300_000) });
+    });
+    await page.goto(`${link}?auto=1&demo=1`);
+    await untilPhase(page, ['finished']);
+    expect(ranges).toEqual([undefined, 'bytes=300000-']);
+    await context.close();
+  });
+
+  it('a coordinator that is killed and started again finds the tab waiting for it', async () => {
+    const link = await newRun('Crash', { 'Steps a round': 8 });
+    const { page, context } = await newTab(browser);
+    await page.goto(`${link}?auto=1&demo=3`);
+    await untilPhase(page, ['training']);
+    await coordinator.crash();
+    await untilPhase(page, ['finished']);
+    expect(await page.getByTestId('receipt').textContent()).toContain('2 of 2');
+    // The console came back too, by itself, and saw the rest.
+    await admin.locator('[data-testid=run-page][data-phase=finished][data-rounds="2"]').waitFor();
+    await context.close();
+  });
+
+  it('who stops can send what was learnt so far', async () => {
+    const link = await newRun('Stop', { Rounds: 2, 'Steps a round': 500 });
+    const { page, context } = await newTab(browser);
+    await page.goto(`${link}?auto=1&demo=1`);
+    await page.getByTestId('loss-chart').waitFor({ timeout: 60_000 });
+    await page.getByRole('button', { name: 'Stop…' }).click();
+    await page.getByRole('button', { name: 'Stop and send' }).click();
+    expect(await untilPhase(page, ['stopped'])).toBe('stopped');
+    await admin.locator('[data-testid=round-row][data-phase=published]').waitFor({ timeout: 60_000 });
+    expect(await admin.getByTestId('rounds-table').textContent()).toContain('1 of 1');
+    // A stopped tab stays out after a reload.
+    await page.reload();
+    expect(await untilPhase(page, ['preparing'])).toBe('preparing');
+    await context.close();
+    await admin.getByTestId('abort').click();
+    await admin.getByTestId('confirm').click();
+    await admin.locator('[data-testid=run-page][data-phase=aborted]').waitFor();
+  });
+});
