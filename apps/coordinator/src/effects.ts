@@ -30,7 +30,8 @@ export interface EffectPerformer {
   close(): Promise<void>;
 }
 
-const BROADCAST_INTERVAL_MS = 50;
+/** A view goes to every participant: the more there are, the fewer go out. */
+const broadcastIntervalMs = (participants: number): number => 50 + participants;
 
 /** Performs what `reduce` asks for. Sending is immediate and in order; long work runs beside and reports back as an event. */
 export function createEffects(services: EffectServices): EffectPerformer {
@@ -125,7 +126,7 @@ export function createEffects(services: EffectServices): EffectPerformer {
       peers.toRun(run.runId, 'run:state', view);
       admin.push({ type: 'run', run: view });
     };
-    const handle = setTimeout(send, BROADCAST_INTERVAL_MS);
+    const handle = setTimeout(send, broadcastIntervalMs(run.state().participants.length));
     broadcasts.set(run.runId, () => clearTimeout(handle));
   };
 

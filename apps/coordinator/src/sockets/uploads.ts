@@ -16,13 +16,13 @@ import {
 import { type BlobStore, hashFile } from '../blobs/blob-store.ts';
 import type { PartialFiles } from '../blobs/partial-files.ts';
 import type { RunEngine } from '../run-engine.ts';
+import { createBitmapWriter } from '../store/bitmap-writer.ts';
 import type { Db } from '../store/database.ts';
 import { newId } from '../store/tokens.ts';
 import {
   deleteUpload,
   insertUpload,
   openUploadBytes,
-  saveBitmap,
   settleUpload,
   type UploadRow,
   uploadById,
@@ -64,6 +64,7 @@ interface Reception {
 export function createUploads(options: UploadOptions): UploadService {
   const { db, blobs, partials, now, maxOpenUploadBytes, adapterLength } = options;
   const receptions = new Map<string, Reception>();
+  const bitmaps = createBitmapWriter(db, now);
   let validation: Promise<unknown> = Promise.resolve();
 
   const reception = async (participantId: string, uploadId: string): Promise<Reception> => {
@@ -165,7 +166,7 @@ export function createUploads(options: UploadOptions): UploadService {
       try {
         await partials.write(uploadId, index * CHUNK_BYTES, bytes);
         row.have[index >> 3] = (row.have[index >> 3] ?? 0) | (1 << (index & 7));
-        await saveBitmap(db, uploadId, row.have, now());
+        await bitmaps.save(uploadId, row.have);
       } finally {
         found.inFlight--;
       }
