@@ -27,6 +27,7 @@ export const chooseFile = (file: File) => void session().readData(file);
 export const chooseDemo = (ordinal: number) => void session().chooseDemo(ordinal);
 export const join = (name: string) => void session().join(name);
 export const retry = () => void session().retry();
+export const loadResult = () => void session().loadResult();
 export const stop = (how: 'submit' | 'discard') => session().stop(how);
 export const generate = (job: GenerateJob, onText: (text: string) => void) => session().generate(job, onText);
 export const cancelGeneration = () => void session().cancelGeneration();

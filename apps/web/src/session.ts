@@ -153,6 +153,14 @@ export function createJoinSession(token: string, options: JoinOptions) {
         onResumeToken: (resumeToken) => remember({ resumeToken }),
         onFinished: () => void showResult(),
         onEnded: end,
+        onRefused(code, message) {
+          // A place that no longer exists must not be asked for again: the next attempt begins with the invitation.
+          if (code === 'unauthorized' || code === 'forbidden' || code === 'not-found') {
+            seat = { name: seat.name, active: false };
+            saveSeat(key, seat);
+          }
+          fail('The coordinator did not let this tab in', message);
+        },
         onFailed: fail,
         onDeviceLost: (message) => void recover(message),
       });
@@ -175,13 +183,18 @@ export function createJoinSession(token: string, options: JoinOptions) {
   }
 
   async function showResult(): Promise<void> {
-    const { ending, run, model } = get();
-    if (ending || !run || !model) return;
+    if (get().ending) return;
     end({ kind: 'finished' });
-    if (!run.adapter) return;
+    // Who took part has the model here already; for anyone else it would be a download that was not asked for.
+    if (seat.resumeToken) await loadResult();
+  }
+
+  async function loadResult(): Promise<void> {
+    const { run, model } = settings();
+    if (!run.adapter || get().result !== 'idle') return;
+    set({ result: 'loading', notice: null });
     try {
       const { api } = engine();
-      // Right after the run all of this is here already; on a later visit it comes from storage.
       const job = { model, config: run.config, allowSoftware: model.allowSoftware };
       await api.prepare(
         job,
@@ -189,9 +202,9 @@ export function createJoinSession(token: string, options: JoinOptions) {
       );
       await api.loadAdapter(run.adapter);
       if (!get().data && seat.resumeToken) await readData(null);
-      set({ resultReady: true, samplePrompt: await api.samplePrompt() });
+      set({ result: 'ready', samplePrompt: await api.samplePrompt() });
     } catch (error) {
-      set({ notice: `The tuned adapter cannot be tried here: ${explainFailure(error)}` });
+      set({ result: 'idle', notice: `The tuned adapter cannot be tried here: ${explainFailure(error)}` });
     }
   }
 
@@ -200,6 +213,7 @@ export function createJoinSession(token: string, options: JoinOptions) {
     readData,
     chooseDemo,
     join,
+    loadResult,
     /** Starts over after a failure. */
     retry: async () => {
       trainer?.terminate();

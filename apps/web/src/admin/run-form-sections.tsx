@@ -1,44 +1,10 @@
 import { TEMPLATE_IDS } from '@cotune/fl-core';
 import { LORA_TARGET_NAMES, type ModelRef } from '@cotune/fl-core/protocol';
-import { Checkbox, Group, NativeSelect, NumberInput, SimpleGrid, Switch, Text, TextInput } from '@mantine/core';
+import { Checkbox, Group, NativeSelect, SimpleGrid, Switch, Text, TextInput } from '@mantine/core';
 import { Section } from '../ui/section.tsx';
 import { HyperFields } from './hyper-fields.tsx';
-import { ALGORITHM_FORMS, hyperDefaults, PRESETS, type RunForm } from './run-form.ts';
-
-interface PartProps {
-  readonly form: RunForm;
-  readonly setForm: (form: RunForm) => void;
-  readonly problems: Readonly<Record<string, string>>;
-}
-type Config = RunForm['config'];
-
-/** A number input bound to one setting; `path` finds its problem. */
-function NumberSetting(props: {
-  label: string;
-  path: string;
-  part: PartProps;
-  value: number | undefined;
-  set: (value: number) => Partial<Config>;
-  description?: string;
-  min?: number;
-  max?: number;
-  whole?: boolean;
-}) {
-  const { part, value, set, path, whole = true, label, description, min = 0, max } = props;
-  const error = part.problems[path];
-  return (
-    <NumberInput
-      label={label}
-      {...(description ? { description } : {})}
-      {...(error ? { error } : {})}
-      {...(max === undefined ? {} : { max })}
-      min={min}
-      value={value ?? ''}
-      allowDecimal={!whole}
-      onChange={(next) => part.setForm({ ...part.form, config: { ...part.form.config, ...set(Number(next)) } })}
-    />
-  );
-}
+import { type Config, NumberSetting, type PartProps } from './number-setting.tsx';
+import { ALGORITHM_FORMS, hyperDefaults, PRESETS } from './run-form.ts';
 
 export function BasicsSection(
   part: PartProps & {

@@ -13,6 +13,7 @@ export interface Attachment {
   onResumeToken(token: string): void;
   onFinished(run: RunView): void;
   onEnded(ending: Ending): void;
+  onRefused(code: string, message: string): void;
   onFailed(title: string, cause: string): void;
   onDeviceLost(message: string): void;
 }
@@ -48,7 +49,7 @@ export function attach(api: Remote<TrainerApi>, tracker: Tracker, to: Attachment
       set({ connection });
       if (connection === 'reconnecting') pass(() => api.disconnected());
     },
-    onRefused: (message) => to.onFailed('The coordinator did not let this tab in', message),
+    onRefused: to.onRefused,
     onMalformed: (event) =>
       to.onFailed(
         'This page does not match the coordinator',

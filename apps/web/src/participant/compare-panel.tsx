@@ -1,9 +1,10 @@
 import { Alert, Button, Card, Group, NumberInput, SimpleGrid, Stack, Text, Textarea } from '@mantine/core';
 import { type FormEvent, useEffect, useState } from 'react';
-import { cancelGeneration, generate } from '../commands.ts';
+import { cancelGeneration, generate, loadResult } from '../commands.ts';
 import { useJoinStore } from '../stores/join-store.ts';
 import { Loading } from '../ui/loading.tsx';
 import { Section } from '../ui/section.tsx';
+import { formatBytes } from '../ui/units.ts';
 
 const SEED = 1;
 
@@ -21,7 +22,9 @@ function Answer({ title, text, testId }: { title: string; text: string; testId: 
 }
 
 /** The same prompt and seed with the base model and with the tuned adapter. */
-export function ComparePanel({ ready }: { ready: boolean }) {
+export function ComparePanel() {
+  const result = useJoinStore((state) => state.result);
+  const bytes = useJoinStore((state) => state.model?.bytes ?? 0);
   const sample = useJoinStore((state) => state.samplePrompt);
   const [prompt, setPrompt] = useState('');
   const [maxTokens, setMaxTokens] = useState<string | number>(32);
@@ -51,7 +54,7 @@ export function ComparePanel({ ready }: { ready: boolean }) {
   };
   return (
     <Section title="Before and after" testId="compare">
-      {ready ? (
+      {result === 'ready' ? (
         <form onSubmit={(event) => void run(event)}>
           <Stack gap="md">
             <Textarea
@@ -94,8 +97,12 @@ export function ComparePanel({ ready }: { ready: boolean }) {
             </SimpleGrid>
           </Stack>
         </form>
+      ) : result === 'loading' ? (
+        <Loading what="the model and the tuned adapter" />
       ) : (
-        <Loading what="the tuned adapter" />
+        <Group>
+          <Button onClick={loadResult}>Load the model ({formatBytes(bytes)}) and try it</Button>
+        </Group>
       )}
     </Section>
   );

@@ -14,7 +14,7 @@ function words(ending: Ending): { color: string; title: string; text: string } {
       return {
         color: 'teal',
         title: 'The run is finished',
-        text: 'Thank you for taking part. Try the result below and take it with you.',
+        text: 'The tuned adapter can be tried below and taken along.',
       };
     case 'stopped': {
       const text = ending.how === 'submit' ? 'What was learnt so far was sent.' : 'This round’s work was thrown away.';
@@ -67,7 +67,7 @@ function ForgetButton() {
 export default function EndPanel() {
   const ending = useJoinStore((state) => state.ending);
   const run = useJoinStore((state) => state.run);
-  const ready = useJoinStore((state) => state.resultReady);
+  const ready = useJoinStore((state) => state.result === 'ready');
   const notice = useJoinStore((state) => state.notice);
   const trained = useJoinStore((state) => state.activity !== null);
   if (!ending) return null;
@@ -79,7 +79,7 @@ export default function EndPanel() {
         {text}
       </Alert>
       {notice ? <Text size="sm">{notice}</Text> : null}
-      {finished ? <ComparePanel ready={ready} /> : null}
+      {finished ? <ComparePanel /> : null}
       {finished && ready ? <SaveButton /> : null}
       <ReceiptCard />
       {run && run.rounds.length > 0 ? (

@@ -27,7 +27,7 @@ export interface SocketListener {
   onNotice(message: string): void;
   onConnection(state: 'connecting' | 'online' | 'reconnecting'): void;
   /** The coordinator refused the handshake; it will not change its mind by itself. */
-  onRefused(message: string): void;
+  onRefused(code: string, message: string): void;
   /** A message that does not match the protocol; the page is older or newer than the coordinator. */
   onMalformed(event: string): void;
 }
@@ -78,8 +78,10 @@ export function connectParticipant(
     if (reason === 'io server disconnect') setTimeout(() => closed || socket.connect(), 1000);
   });
   socket.on('connect_error', (error) => {
-    const refusal = z.object({ message: z.string() }).safeParse((error as Error & { data?: unknown }).data);
-    if (refusal.success) listener.onRefused(refusal.data.message);
+    const refusal = z
+      .object({ code: z.string(), message: z.string() })
+      .safeParse((error as Error & { data?: unknown }).data);
+    if (refusal.success) listener.onRefused(refusal.data.code, refusal.data.message);
     else listener.onConnection('reconnecting');
   });
   return {

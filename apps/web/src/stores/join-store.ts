@@ -63,7 +63,8 @@ export interface JoinState {
   readonly notice: string | null;
   readonly hidden: boolean;
   readonly awake: boolean;
-  readonly resultReady: boolean;
+  /** The tuned adapter in this tab, for trying and taking home. */
+  readonly result: 'idle' | 'loading' | 'ready';
   readonly samplePrompt: string | null;
 }
 
@@ -94,7 +95,7 @@ export const initialJoinState: JoinState = {
   notice: null,
   hidden: false,
   awake: false,
-  resultReady: false,
+  result: 'idle',
   samplePrompt: null,
 };
 
