@@ -2,7 +2,7 @@ import { adapterLayout, modelManifest } from '@cotune/kernels';
 import type { JoinState } from '../stores/join-store.ts';
 import { readBrowser } from './browser.ts';
 import { disclosedItems } from './disclosure.ts';
-import { judgeGpu } from './gpu-verdict.ts';
+import { adapterName, judgeGpu } from './gpu-verdict.ts';
 import { fetchInvitation, hasDemoData, InvitationError } from './invitation.ts';
 import { estimateMemory } from './memory.ts';
 import { findGpu, findStorage } from './preflight.ts';
@@ -20,6 +20,10 @@ export async function inspectInvitation(
   ]);
   const { config } = run;
   const memory = estimateMemory(manifest.architecture, model.bytes, config);
+  const sent =
+    finding.kind === 'adapter'
+      ? { name: adapterName(finding.adapter), features: finding.adapter.features }
+      : { name: '', features: [] };
   const { length } = adapterLayout(manifest.architecture, config.lora);
   const gpu = judgeGpu(
     finding,
@@ -37,7 +41,7 @@ export async function inspectInvitation(
     gpu,
     storage,
     memory,
-    disclosed: disclosedItems(config, length),
+    disclosed: disclosedItems(config, length, sent),
     demoShards,
   };
 }

@@ -15,7 +15,7 @@ export function ConsentCard() {
   return (
     <Section title="What leaves this tab" step={3} testId="consent">
       <div className="table-scroll">
-        <Table verticalSpacing="xs" fz="sm" miw={520}>
+        <Table verticalSpacing="xs" fz="sm" data-testid="disclosure" data-total-bytes={total}>
           <Table.Thead>
             <Table.Tr>
               <Table.Th>Sent</Table.Th>

@@ -89,7 +89,7 @@ export function DataPreview({ data }: { data: DataReport }) {
       </SimpleGrid>
       <Histogram tokens={tokens} />
       <div className="table-scroll">
-        <Table striped withTableBorder verticalSpacing="xs" fz="sm" miw={520}>
+        <Table striped withTableBorder verticalSpacing="xs" fz="sm">
           <Table.Caption>First rows, as the model will see them</Table.Caption>
           <Table.Thead>
             <Table.Tr>

@@ -13,13 +13,15 @@ const config = (updateDtype: 'f32' | 'f16') =>
     updateDtype,
   });
 
+const GPU = { name: 'gpu', features: ['shader-f16'] };
+
 describe('disclosedItems', () => {
   it.each(['f32', 'f16'] as const)('names the size that the codec really sends, %s', (dtype) => {
-    const [update] = disclosedItems(config(dtype), 1234);
+    const [update] = disclosedItems(config(dtype), 1234, GPU);
     expect(update?.bytesPerRound).toBe(encodeVector(new Float32Array(1234), { dtype, round: 3 }).byteLength);
     expect(update).toMatchObject({ rounds: 7, exact: true });
   });
   it('sends the display name once', () => {
-    expect(disclosedItems(config('f32'), 10).at(-1)).toMatchObject({ rounds: 1 });
+    expect(disclosedItems(config('f32'), 10, GPU).at(-1)).toMatchObject({ rounds: 1 });
   });
 });

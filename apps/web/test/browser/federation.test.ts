@@ -28,19 +28,25 @@ afterAll(async () => {
 });
 
 /** Everything that a page sends: URLs, headers and bodies of requests, and socket frames; bytes as Latin-1. */
-function recordSent(page: Page): { readonly texts: string[]; readonly frames: () => number } {
+function recordSent(page: Page): {
+  readonly texts: string[];
+  readonly frames: () => number;
+  readonly frameBytes: () => number;
+} {
   const texts: string[] = [];
   let frames = 0;
+  let frameBytes = 0;
   page.context().on('request', (request) => {
     texts.push(request.url(), JSON.stringify(request.headers()), request.postDataBuffer()?.toString('latin1') ?? '');
   });
   page.on('websocket', (socket: WebSocket) => {
     socket.on('framesent', ({ payload }) => {
       frames++;
+      frameBytes += Buffer.byteLength(payload);
       texts.push(typeof payload === 'string' ? payload : payload.toString('latin1'));
     });
   });
-  return { texts, frames: () => frames };
+  return { texts, frames: () => frames, frameBytes: () => frameBytes };
 }
 
 /** The text itself and in the forms that JSON, URLs and base64 (at any of its three alignments) would give it. */
@@ -79,6 +85,7 @@ describe('federation in real tabs', () => {
     expect(await own.page.getByTestId('data-preview').getAttribute('data-examples')).toBe('12');
     await own.page.getByRole('button', { name: '1 row left out' }).click();
     expect(await own.page.getByTestId('rejected-rows').textContent()).toContain('Line 4:');
+    const promised = Number(await own.page.getByTestId('disclosure').getAttribute('data-total-bytes'));
     await shoot(own.page, 'join-prepare');
     await own.page.getByRole('textbox', { name: 'Display name' }).fill('Owner');
     await own.page.getByTestId('join-button').click();
@@ -107,6 +114,10 @@ describe('federation in real tabs', () => {
     await shoot(own.page, 'join-result');
 
     expect(sent.frames()).toBeGreaterThan(10);
+    // What the consent promised is what was sent: no more, and the updates are most of it.
+    expect(sent.frameBytes()).toBeLessThanOrEqual(promised);
+    expect(sent.frameBytes()).toBeGreaterThan(0.95 * promised);
+    console.log(`sent ${sent.frameBytes()} bytes of the ${promised} that the page promised`);
     const everything = sent.texts.join('\n');
     expect(everything).toContain('upload:commit');
     for (const secret of [...disguises(PLANTED), ...disguises(FILE_NAME)]) expect(everything).not.toContain(secret);
