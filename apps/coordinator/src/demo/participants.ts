@@ -48,8 +48,9 @@ export async function openTabs(
     headless: true,
     args: [...CHROMIUM_FLAGS, ...root, ...software],
   });
+  let closing = false;
   const failed = new Promise<never>((_, reject) => {
-    browser.on('disconnected', () => reject(new Error('the browser closed in mid-run')));
+    browser.on('disconnected', () => closing || reject(new Error('the browser closed in mid-run')));
     const open = async (ordinal: number) => {
       const page = await (await browser.newContext()).newPage();
       page.on('pageerror', (error) => reject(new Error(`tab ${ordinal}: ${error.message}`)));
@@ -66,7 +67,7 @@ export async function openTabs(
     kind: 'tabs',
     failed,
     close: async () => {
-      browser.removeAllListeners('disconnected');
+      closing = true;
       await browser.close();
     },
   };

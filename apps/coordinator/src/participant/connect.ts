@@ -36,13 +36,16 @@ export function drive(
         reject(new FlError('wrong-state', `the run was ${run.phase}${run.reason ? `: ${run.reason}` : ''}`));
       }
     });
+    let removed = false;
     socket.on('removed', ({ reason }) => {
+      removed = true;
       participant.onRemoved(reason);
       reject(new FlError('forbidden', `removed from the run: ${reason}`));
     });
     socket.on('notice', ({ message }) => listen.onNotice(message));
     socket.on('disconnect', (reason) => {
       participant.onDisconnect();
+      if (removed) return;
       listen.onNotice(`connection lost (${reason}); reconnecting`);
       // After a disconnect by the server socket.io does not reconnect by itself.
       if (reason === 'io server disconnect') socket.connect();
