@@ -52,7 +52,7 @@ export function installPackages() {
 
 export function build() {
   say('building the web app and the command line');
-  runPnpm('run', 'build');
+  runPnpm('exec', 'turbo', 'run', 'build');
 }
 
 /** Path of a Chromium that can be driven, or undefined. COTUNE_CHROMIUM overrides. */
