@@ -15,6 +15,7 @@ import { loadData } from './data.ts';
 import { loadOnGpu, openGpuFor, openTokenizer, parameterCount } from './model.ts';
 import { integer, oneOf } from './options.ts';
 import { formatDuration, note, progressBar, UserError } from './output.ts';
+import { runLines } from './run-lines.ts';
 import { stopped } from './serve.ts';
 
 interface DemoOptions {
@@ -94,29 +95,19 @@ function followRun(coordinator: Coordinator, runId: string, config: RunConfig): 
   return new Promise((resolve, reject) => {
     const stepOf = new Map<string, number>();
     let round = -1;
-    let published = 0;
-    let baselineShown = false;
     let bar = progressBar('joining');
-    const onRun = (run: RunView) => {
-      if (run.baseline && !baselineShown) {
-        baselineShown = true;
-        note(`before: held-out loss ${run.baseline.lossNats.toFixed(3)}, accuracy ${percent(run.baseline.accuracy)}`);
-      }
-      for (const summary of run.rounds.filter((one) => one.phase === 'published').slice(published)) {
-        bar.end();
-        const metrics = summary.evaluation;
-        const result = metrics
-          ? `held-out loss ${metrics.lossNats.toFixed(3)}, accuracy ${percent(metrics.accuracy)}`
-          : 'not evaluated';
-        note(`round ${summary.round + 1}/${config.rounds}: ${summary.received.length} updates, ${result}`);
-        published += 1;
-      }
-      if (run.phase === 'finished') resolve(run);
-      if (run.phase === 'aborted' || run.phase === 'failed')
-        reject(new UserError(`the run was ${run.phase}: ${run.reason ?? 'no reason given'}`));
-    };
+    const lines = runLines((line) => {
+      bar.end();
+      note(line);
+    });
     coordinator.subscribe((event: AdminEvent) => {
-      if (event.type === 'run' && event.run.runId === runId) onRun(event.run);
+      lines(event);
+      if (event.type === 'run' && event.run.runId === runId) {
+        const { phase, reason } = event.run;
+        if (phase === 'finished') resolve(event.run);
+        if (phase === 'aborted' || phase === 'failed')
+          reject(new UserError(`the run was ${phase}: ${reason ?? 'no reason given'}`));
+      }
       if (event.type !== 'progress' || event.progress.runId !== runId) return;
       if (event.progress.round !== round) {
         round = event.progress.round;

@@ -11,6 +11,7 @@ import { createLog } from '../log.ts';
 import { requireDirectory } from './model.ts';
 import { collect, integer } from './options.ts';
 import { note, progressBar, UserError } from './output.ts';
+import { runLines } from './run-lines.ts';
 
 interface ServeOptions {
   port: number;
@@ -50,6 +51,7 @@ export function serveCommand(): Command {
       const coordinator = await start(options);
       note(`Cotune is at ${coordinator.url}`);
       if (coordinator.ownerUrl) note(`admin console (one-time owner link): ${coordinator.ownerUrl}`);
+      coordinator.subscribe(runLines(note));
       if (options.run) note(`join link: ${await openRun(coordinator, options.run)}`);
       await stopped();
       note('closing');
