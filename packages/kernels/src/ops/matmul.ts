@@ -30,18 +30,20 @@ interface Tiling {
   readonly rows: number;
   readonly columns: number;
 }
-const defineForward = (name: string, wgsl: string, constants: Constants) =>
+const defineForward = (name: string, wgsl: string, constants: Constants, entry = name) =>
   defineWeightKernels({
     name,
+    entry,
     wgsl,
     constants,
     params: { rows: 'u32', input_quads: 'u32', outputs: 'u32' },
     input: 'x',
     output: 'y',
   });
-const defineBackward = (name: string, wgsl: string, constants: Constants) =>
+const defineBackward = (name: string, wgsl: string, constants: Constants, entry = name) =>
   defineWeightKernels({
     name,
+    entry,
     wgsl,
     constants,
     params: { rows: 'u32', input_quads: 'u32', outputs: 'u32', accumulate: 'u32' },
@@ -86,12 +88,17 @@ const BACKWARD_TILE: Record<AdapterKind, ReturnType<typeof backwardTileOf>> = {
 };
 
 const FORWARD_WORKGROUP: Tiling = {
-  kernels: defineForward('matmul_workgroup', workgroupTile + workgroupForward, { TILE: 4 }),
+  kernels: defineForward('matmul_workgroup_forward', workgroupTile + workgroupForward, { TILE: 4 }, 'matmul_workgroup'),
   rows: 64,
   columns: 64,
 };
 const BACKWARD_WORKGROUP = {
-  kernels: defineBackward('matmul_workgroup', workgroupTile + workgroupBackward, { TILE: 4 }),
+  kernels: defineBackward(
+    'matmul_workgroup_backward',
+    workgroupTile + workgroupBackward,
+    { TILE: 4 },
+    'matmul_workgroup',
+  ),
   rows: 64,
   columns: 64,
 };

@@ -14,6 +14,8 @@ export interface WeightKernels<P extends Record<string, ScalarType>, I extends s
 
 interface WeightKernelSpec<P extends Record<string, ScalarType>, I extends string, O extends string> {
   readonly name: string;
+  /** Entry point; by default the name. */
+  readonly entry?: string;
   readonly wgsl: string;
   /** Tile sizes; see `specialise`. */
   readonly constants?: Constants;
@@ -26,20 +28,20 @@ interface WeightKernelSpec<P extends Record<string, ScalarType>, I extends strin
 export function defineWeightKernels<const P extends Record<string, ScalarType>, I extends string, O extends string>(
   spec: WeightKernelSpec<P, I, O>,
 ): WeightKernels<P, I, O> {
-  const { name, params } = spec;
+  const { name, entry = name, params } = spec;
   const source = specialise(spec.wgsl, spec.constants ?? {});
   const tensors = { [spec.input]: 'read', [spec.output]: 'write' } as Record<I, 'read'> & Record<O, 'write'>;
   return {
     int8: defineKernel({
       name: `${name}_int8`,
-      entry: name,
+      entry,
       wgsl: source + int8Weights,
       params,
       buffers: { ...tensors, w: 'read', scale: 'read' } as const,
     }),
     f32: defineKernel({
       name: `${name}_f32`,
-      entry: name,
+      entry,
       wgsl: source + f32Weights,
       params,
       buffers: { ...tensors, w: 'read' } as const,
