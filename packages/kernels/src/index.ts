@@ -42,4 +42,5 @@ export type { TokenizedExample } from './train/batch.ts';
 export type { EvaluateOptions, Evaluation } from './train/evaluate.ts';
 export type { OptimizerState, StepOptions } from './train/optimizer.ts';
 export { type StepRecord, type TrainOptions, type TrainResult, train } from './train/train.ts';
+export { type TrainFromOptions, trainFrom } from './train/train-from.ts';
 export { createTrainer, type StepResult, type Trainer, type TrainerOptions } from './train/trainer.ts';

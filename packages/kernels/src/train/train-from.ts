@@ -1,0 +1,34 @@
+import type { TokenizedExample } from './batch.ts';
+import { type TrainOptions, train } from './train.ts';
+import type { Trainer } from './trainer.ts';
+
+export interface TrainFromOptions extends TrainOptions {
+  /** Where training starts, and w₀ of the proximal term. */
+  readonly weights: Float32Array;
+  /** Indices of the examples, in the order in which the steps take them. */
+  readonly order: readonly number[];
+  /** Added by every step; see StepOptions.driftTarget. */
+  readonly drift?: Float32Array | undefined;
+}
+
+/**
+ * Trains an adapter from a given vector with fresh AdamW moments, whatever the trainer did before. Returns the trained
+ * vector, which after an abort is the one reached so far. Throws RangeError for an index without an example, and as `train`.
+ */
+export async function trainFrom(
+  trainer: Trainer,
+  examples: readonly TokenizedExample[],
+  { weights, order, drift, ...options }: TrainFromOptions,
+): Promise<Float32Array<ArrayBuffer>> {
+  const ordered = order.map((index) => {
+    const example = examples[index];
+    if (!example) throw new RangeError(`example ${index} of ${examples.length}: the order is for other data`);
+    return example;
+  });
+  trainer.setAdapter(weights);
+  trainer.resetOptimizer();
+  trainer.setReference(weights);
+  trainer.setDrift(drift ?? null);
+  await train(trainer, ordered, options);
+  return trainer.adapter();
+}
