@@ -9,7 +9,7 @@ import {
 } from '@cotune/fl-core/protocol';
 import { io, type Socket } from 'socket.io-client';
 import { z } from 'zod';
-import { applyEvent, applyReplay, initialAdminState, useAdminStore } from '../stores/admin-store.ts';
+import { addListedRuns, applyEvent, applyReplay, initialAdminState, useAdminStore } from '../stores/admin-store.ts';
 
 type Request<C extends AdminCommand> = z.input<(typeof adminCommands)[C]['request']>;
 type Reply<C extends AdminCommand> = z.output<(typeof adminCommands)[C]['reply']>;
@@ -93,22 +93,19 @@ function connect(): void {
 
 /** After a (re)connect: what was missed, and what events do not carry. */
 async function refresh(): Promise<void> {
+  const held: AdminEvent[] = [];
+  early = held;
   try {
-    early = [];
     const { nextSeq } = get();
     const subscribed = await emit('events:subscribe', nextSeq > 0 ? { fromSeq: nextSeq } : {});
     const { replayed, nextSeq: next } = subscription.parse(subscribed);
-    const waiting = early ?? [];
-    early = null;
-    set((state) => waiting.reduce(applyEvent, applyReplay(state, replayed, next)));
+    set((state) => held.reduce(applyEvent, applyReplay(state, replayed, next)));
+    if (early === held) early = null;
     const [{ runs }, { models, evaluations }] = await Promise.all([call('runs:list', {}), call('models:list', {})]);
-    set((state) => ({
-      loaded: true,
-      runs: { ...state.runs, ...Object.fromEntries(runs.map((run) => [run.runId, run])) },
-      models,
-      evaluations,
-    }));
+    set((state) => ({ ...addListedRuns(state, runs), loaded: true, models, evaluations }));
   } catch (error) {
+    // Nothing may wait for a replay that does not come: live events go on from what is on the screen.
+    if (early === held) early = null;
     set({ problem: error instanceof Error ? error.message : String(error) });
   }
 }
@@ -125,7 +122,7 @@ async function emit(event: keyof AdminToServer, payload: object): Promise<unknow
   return ack.value;
 }
 
-/** Sends a command; its reply is parsed, and its run or participants go into the store. Throws an Error with the reason. */
+/** Sends a command; its reply is parsed, and a run that it brings goes into the store. Throws an Error with the reason. */
 export async function call<C extends AdminCommand>(command: C, payload: Request<C>): Promise<Reply<C>> {
   const reply = adminCommands[command].reply.parse(await emit(command, payload)) as Reply<C>;
   if ('run' in reply) {

@@ -2,6 +2,7 @@ import type { Handshake, RunView } from '@cotune/fl-core/protocol';
 import { proxy, type Remote } from 'comlink';
 import { type Ending, useJoinStore } from '../stores/join-store.ts';
 import type { TrainerApi } from '../trainer/messages.ts';
+import { explainFailure } from './failure.ts';
 import { connectParticipant } from './socket.ts';
 import type { Tracker } from './tracker.ts';
 
@@ -22,8 +23,9 @@ export interface Attachment {
 export function attach(api: Remote<TrainerApi>, tracker: Tracker, to: Attachment): () => void {
   const { setState: set } = useJoinStore;
   let started: Promise<unknown> = Promise.resolve();
+  const broken = (error: unknown) => to.onFailed('Training stopped', explainFailure(error));
   /** Events may come before the participant exists in the Worker: they wait for it, in order. */
-  const pass = (deliver: () => Promise<void>) => void started.then(deliver);
+  const pass = (deliver: () => Promise<void>) => void started.then(deliver).catch(broken);
   const socket = connectParticipant(to.client, to.token, {
     onWelcome(welcome) {
       to.onResumeToken(welcome.resumeToken);
@@ -66,8 +68,6 @@ export function attach(api: Remote<TrainerApi>, tracker: Tracker, to: Attachment
         onDeviceLost: (message) => to.onDeviceLost(message),
       }),
     )
-    .catch((error: unknown) =>
-      to.onFailed('Training could not start', error instanceof Error ? error.message : String(error)),
-    );
+    .catch((error: unknown) => to.onFailed('Training could not start', explainFailure(error)));
   return () => socket.close();
 }

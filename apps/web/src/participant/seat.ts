@@ -9,18 +9,45 @@ const seatSchema = z.object({
   /** False once the owner stopped or the run ended: a reload then shows the page without joining again. */
   active: z.boolean(),
 });
-export type Seat = z.infer<typeof seatSchema>;
+type Seat = z.infer<typeof seatSchema>;
 
 /**
  * Key of the seat of an invitation in this browser. Demo participants of one browser share the invitation, not the seat, so their
  * data number is part of it. The token itself is not written down, only the start of its hash.
  */
-export async function seatKey(token: string, demoOrdinal: number | null): Promise<string> {
+async function seatKey(token: string, demoOrdinal: number | null): Promise<string> {
   const hex = (await sha256Of(new TextEncoder().encode(token))).slice(0, 24);
   return demoOrdinal === null ? hex : `${hex}-demo${demoOrdinal}`;
 }
 
-export function loadSeat(key: string): Seat | null {
+/** One visit's seat, written down at every change. */
+export interface SeatKeeper {
+  readonly key: string;
+  readonly seat: Seat;
+  change(change: Partial<Seat>): void;
+  /** Forgets the resume token: the place is gone, and only the invitation can give another. */
+  giveUp(): void;
+}
+
+/** The seat that this browser has kept for an invitation, or a new one. */
+export async function openSeat(token: string, demoOrdinal: number | null): Promise<SeatKeeper> {
+  const key = await seatKey(token, demoOrdinal);
+  let seat: Seat = loadSeat(key) ?? { name: '', active: false };
+  const set = (next: Seat) => {
+    seat = next;
+    saveSeat(key, next);
+  };
+  return {
+    key,
+    get seat() {
+      return seat;
+    },
+    change: (change) => set({ ...seat, ...change }),
+    giveUp: () => set({ name: seat.name, active: false }),
+  };
+}
+
+function loadSeat(key: string): Seat | null {
   try {
     const parsed = seatSchema.safeParse(JSON.parse(localStorage.getItem(`cotune.seat.${key}`) ?? 'null'));
     return parsed.success ? parsed.data : null;
@@ -29,7 +56,7 @@ export function loadSeat(key: string): Seat | null {
   }
 }
 
-export function saveSeat(key: string, seat: Seat): void {
+function saveSeat(key: string, seat: Seat): void {
   try {
     localStorage.setItem(`cotune.seat.${key}`, JSON.stringify(seat));
   } catch {

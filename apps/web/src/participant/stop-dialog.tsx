@@ -32,13 +32,7 @@ export function StopDialog() {
             <Button variant="subtle" onClick={() => setOpen(false)}>
               Keep training
             </Button>
-            <Button
-              variant="light"
-              color="red"
-              loading={busy === 'discard'}
-              disabled={busy === 'submit'}
-              onClick={() => void leave('discard')}
-            >
+            <Button variant="light" color="red" loading={busy === 'discard'} onClick={() => void leave('discard')}>
               Stop and discard
             </Button>
             <Button loading={busy === 'submit'} disabled={busy === 'discard'} onClick={() => void leave('submit')}>

@@ -1,6 +1,6 @@
-import type { AdminEvent, ParticipantView } from '@cotune/fl-core/protocol';
+import type { AdminEvent, ParticipantView, RunView } from '@cotune/fl-core/protocol';
 import { describe, expect, it } from 'vitest';
-import { applyEvent, applyReplay, initialAdminState } from './admin-store.ts';
+import { addListedRuns, applyEvent, applyReplay, initialAdminState } from './admin-store.ts';
 
 const participant = (participantId: string, contributions = 0): ParticipantView => ({
   participantId,
@@ -46,5 +46,14 @@ describe('admin events', () => {
     const moved = applyEvent(state, progress(2, 'a', 4));
     expect(moved.participants.a).toMatchObject({ lastSeenMs: 2, progress: { step: 4 } });
     expect(Object.keys(applyEvent(moved, progress(3, 'x', 4)).participants)).toEqual(['a']);
+  });
+  it('keeps what events said of a run when an older list comes after them', () => {
+    const run = (runId: string, round: number) => ({ runId, round }) as RunView;
+    const state = applyEvent(initialAdminState, { seq: 1, atMs: 1, type: 'run', run: run('a', 2) });
+    const { runs } = addListedRuns(state, [run('a', 1), run('b', 0)]);
+    expect(Object.values(runs).map(({ runId, round }) => [runId, round])).toEqual([
+      ['a', 2],
+      ['b', 0],
+    ]);
   });
 });

@@ -58,6 +58,11 @@ export function applyReplay(state: AdminState, replayed: readonly AdminEvent[], 
   return { ...replayed.reduce(applyAny, state), nextSeq };
 }
 
+/** The state with the runs of a list that it lacks; what events have told is newer than a list asked for before them. */
+export function addListedRuns(state: AdminState, listed: readonly RunView[]): AdminState {
+  return { ...state, runs: { ...Object.fromEntries(listed.map((run) => [run.runId, run])), ...state.runs } };
+}
+
 function applyAny(state: AdminState, event: AdminEvent): AdminState {
   switch (event.type) {
     case 'run':

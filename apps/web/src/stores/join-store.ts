@@ -102,6 +102,13 @@ export const initialJoinState: JoinState = {
 /** The participant page's data. Only the session writes it. */
 export const useJoinStore = create<JoinState>(() => initialJoinState);
 
+/** What the invitation is for. Throws before it has been read. */
+export function invited(): { readonly run: RunView; readonly model: ModelRef } {
+  const { run, model } = useJoinStore.getState();
+  if (!run || !model) throw new Error('the invitation has not been read yet');
+  return { run, model };
+}
+
 /** Where the page stands, in one word: for tests, and for the page's title. */
 export function pagePhase(state: JoinState): string {
   if (state.problem) return 'failed';

@@ -16,3 +16,32 @@ export function startTrainer(): TrainerClient {
   });
   return { api: wrap<TrainerApi>(worker), broken, terminate: () => worker.terminate() };
 }
+
+/** The Worker of one visit: started when it is first needed, and a new one after it was ended. */
+export interface TrainerSlot {
+  api(): Remote<TrainerApi>;
+  /** The Worker that runs now, without starting one. */
+  running(): Remote<TrainerApi> | null;
+  end(): void;
+}
+
+/** `onBroken` hears of the Worker in use only, never of one that was ended. */
+export function trainerSlot(onBroken: (message: string) => void): TrainerSlot {
+  let client: TrainerClient | null = null;
+  return {
+    api() {
+      if (client) return client.api;
+      const started = startTrainer();
+      client = started;
+      void started.broken.then((message) => {
+        if (client === started) onBroken(message);
+      });
+      return started.api;
+    },
+    running: () => client?.api ?? null,
+    end() {
+      client?.terminate();
+      client = null;
+    },
+  };
+}

@@ -31,13 +31,12 @@ export interface Engine {
 
 /** Downloads what is missing of the model, opens the GPU and loads the weights. Throws GpuError, ModelFileError, ModelError. */
 export async function openEngine(
-  job: { readonly model: ModelRef; readonly config: RunConfig; readonly allowSoftware: boolean },
+  { model: ref, config }: { readonly model: ModelRef; readonly config: RunConfig },
   onProgress: (progress: DownloadProgress) => void,
 ): Promise<Engine> {
-  const { model: ref, config } = job;
   const { source: files, storage } = await fetchModelFiles(ref.id, ref.url, onProgress);
   const source = await openModelDirectory(files);
-  const gpu = await openGpu(navigator.gpu, { allowSoftware: job.allowSoftware });
+  const gpu = await openGpu(navigator.gpu, { allowSoftware: ref.allowSoftware });
   onProgress({ file: '', stage: 'loading', receivedBytes: ref.bytes, totalBytes: ref.bytes, cachedBytes: ref.bytes });
   const model = await loadModel(gpu, source);
   const tokenizer = loadTokenizer(await source.tokenizerJson(), source.config);

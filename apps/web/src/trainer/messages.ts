@@ -100,7 +100,7 @@ export interface TrainerApi {
   readData(seat: string, file: File | null, settings: DataSettings): Promise<DataReport | null>;
   /** Downloads what is missing, verifies every hash, opens the GPU and loads the weights. */
   prepare(
-    job: { model: ModelRef; config: RunConfig; allowSoftware: boolean },
+    job: { model: ModelRef; config: RunConfig },
     onProgress: (progress: DownloadProgress) => void,
   ): Promise<ModelReady>;
   /** Starts the participant; socket events are then passed on with the methods below. */
