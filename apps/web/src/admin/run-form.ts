@@ -96,10 +96,6 @@ export function parseForm(form: RunForm): { config: RunConfigInput } | { problem
   const algorithm = { id: form.algorithmId, hyper: form.hyper } as RunConfigInput['algorithm'];
   const input: RunConfigInput = { ...form.config, algorithm };
   const parsed = runConfig.safeParse(input);
-  if (parsed.success) {
-    const { min = 2, max = 1000 } = form.config.participants;
-    if (min > max) return { problems: { 'participants.max': `At least ${min}, as many as a round needs` } };
-    return { config: input };
-  }
+  if (parsed.success) return { config: input };
   return { problems: Object.fromEntries(parsed.error.issues.map(({ path, message }) => [path.join('.'), message])) };
 }

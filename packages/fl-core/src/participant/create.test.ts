@@ -145,6 +145,9 @@ describe('a round', () => {
     expect(order.slice(0, 7)).not.toEqual(order.slice(7, 14));
     expect(exampleOrder({ examples: 7, count: 20, seed: 3 })).toEqual(order);
     expect(exampleOrder({ examples: 7, count: 20, seed: 4 })).not.toEqual(order);
+    expect(exampleOrder({ examples: 2, count: 400_000, seed: 4 })).toHaveLength(400_000);
+    expect(exampleOrder({ examples: 400_000, count: 400_000, seed: 4 })).toHaveLength(400_000);
+    expect(() => exampleOrder({ examples: 0, count: 1, seed: 4 })).toThrow('got 0 examples');
   });
 });
 
@@ -531,6 +534,16 @@ describe('leaving', () => {
 });
 
 describe('training that goes wrong', () => {
+  it('does not decline a round that was counted when its update cannot be cleared away', async () => {
+    const storage = { ...memoryStorage(), delete: () => Promise.reject(new Error('the disk is locked')) };
+    const { participant, server, offer, until } = session({ storage });
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer());
+    expect(await until('uploaded')).toMatchObject({ verdict: { status: 'accepted' } });
+    await turns(5);
+    expect(server.eventsOf('round:decline')).toEqual([]);
+  });
+
   it('declines a round that diverged instead of sending NaN', async () => {
     const trainer = {
       ...arithmeticTrainer(),

@@ -62,15 +62,18 @@ export async function performRound(
       bytes: pending.bytes,
       onSent: (sentBytes) => onActivity({ kind: 'uploading', round, sentBytes, totalBytes }),
     });
-    if (verdict.status === 'accepted') await keepClientState(pending, settings);
-    await clearPending(storage, runId);
     work.stage = 'answered';
+    if (verdict.status === 'accepted') await keepClientState(pending, settings);
+    // One that stays is cleared away when the next round begins.
+    await clearPending(storage, runId).catch(() => undefined);
     onActivity({ kind: 'uploaded', round, verdict });
   } catch (error) {
-    work.stage = 'ended';
+    const answered = work.stage === 'answered';
+    if (!answered) work.stage = 'ended';
     if (patience.signal.aborted) return;
     const message = error instanceof Error ? error.message : String(error);
     onActivity({ kind: 'failed', message });
+    if (answered) return;
     // The round need not wait for this participant; if this does not arrive, its deadline will do.
     await transport
       .request('round:decline', { runId, round, attempt, reason: message.slice(0, 300) })

@@ -25,6 +25,8 @@ describe('run configuration', () => {
       algorithm: { id: 'fedavg', hyper: { weighting: 'examples' } },
     });
     expect(config.participants).toEqual({ min: 2, max: 1000 });
+    const crowd = { ...minimal, participants: { min: 5, max: 4 } };
+    expect(runConfig.safeParse(crowd).error?.issues[0]?.path).toEqual(['participants', 'max']);
     expect(runConfig.parse(JSON.parse(JSON.stringify(config)))).toEqual(config);
   });
 

@@ -35,13 +35,15 @@ export const runConfig = z.object({
     dropout: z.number().min(0).max(0.9).default(0),
     targets: z.array(z.enum(LORA_TARGET_NAMES)).min(1).default(['q_proj', 'v_proj']),
   }),
-  participants: z.object({
-    /** The run starts by itself when this many have joined (if autoStart), and a round needs this many updates (its quorum). */
-    min: positive.default(2),
-    max: positive.default(1000),
-    /** Participants sampled for a round; all who are there when absent. */
-    perRound: positive.optional(),
-  }),
+  participants: z
+    .object({
+      /** The run starts by itself when this many have joined (if autoStart), and a round needs this many updates (its quorum). */
+      min: positive.default(2),
+      max: positive.default(1000),
+      /** Participants sampled for a round; all who are there when absent. */
+      perRound: positive.optional(),
+    })
+    .refine(({ min, max }) => min <= max, { path: ['max'], message: 'expected at least as many as `min`' }),
   autoStart: z.boolean().default(false),
   roundDeadlineMs: positive.default(3_600_000),
   /** After the quorum is reached, how long to wait for the rest of the sampled participants. */
