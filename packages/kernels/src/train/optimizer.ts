@@ -107,7 +107,8 @@ export function createOptimizer(gpu: Gpu, length: number): Optimizer {
       optimizer.t += 1;
     },
     destroy() {
-      for (const program of programs.values()) void program.then((p) => p.destroy());
+      // One that could not be recorded was reported by the update that wanted it.
+      for (const program of programs.values()) void program.then((p) => p.destroy()).catch(() => undefined);
       arena.destroy();
     },
   };
