@@ -1,4 +1,4 @@
-import type { InvitationView, RunView } from '@cotune/fl-core/protocol';
+import { type InvitationView, isOver, type RunView } from '@cotune/fl-core/protocol';
 import { Button, CopyButton, Group, NumberInput, Stack, Table, Text, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import { useShallow } from 'zustand/react/shallow';
@@ -61,8 +61,7 @@ export function InviteCard({ run }: { run: RunView }) {
   const [uses, setUses] = useState<string | number>(100);
   const [url, setUrl] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
-  const over = run.phase === 'finished' || run.phase === 'aborted' || run.phase === 'failed';
-  if (over) return null;
+  if (isOver(run)) return null;
   const create = async () => {
     setBusy(true);
     const reply = await invite(run.runId, Math.max(1, Number(uses) || 1));

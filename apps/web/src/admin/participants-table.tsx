@@ -1,4 +1,4 @@
-import type { ParticipantView, RunView } from '@cotune/fl-core/protocol';
+import { isOver, type ParticipantView, type RunView } from '@cotune/fl-core/protocol';
 import { Badge, Progress, Table, Text } from '@mantine/core';
 import { useEffect, useState } from 'react';
 import { useShallow } from 'zustand/react/shallow';
@@ -18,8 +18,6 @@ function useClock(): number {
   }, []);
   return now;
 }
-
-const isOver = ({ phase }: RunView) => phase === 'finished' || phase === 'aborted' || phase === 'failed';
 
 function Doing({ participant, run }: { participant: ParticipantView; run: RunView }) {
   const { progress, uploadedShare } = participant;

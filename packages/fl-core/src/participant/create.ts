@@ -1,5 +1,5 @@
 import { algorithmOf as registered } from '../algorithms/registry.ts';
-import type { RoundOffer, RunView } from '../protocol/schema.ts';
+import { isOver, type RoundOffer, type RunView } from '../protocol/schema.ts';
 import { type OfferedRound, performRound } from './offered-round.ts';
 import type { Participant, ParticipantOptions } from './participant.ts';
 import { clearPending } from './pending.ts';
@@ -8,7 +8,6 @@ const sameRound = (a: RoundOffer, b: RoundOffer): boolean =>
   a.runId === b.runId && a.round === b.round && a.attempt === b.attempt && a.adapter.sha256 === b.adapter.sha256;
 const isOlder = (a: RoundOffer, b: RoundOffer): boolean =>
   a.runId === b.runId && (a.round < b.round || (a.round === b.round && a.attempt < b.attempt));
-const isOver = (run: RunView): boolean => run.phase === 'finished' || run.phase === 'aborted' || run.phase === 'failed';
 
 /**
  * The client side of a run: takes what the socket says and works on one offered round at a time. It survives lost

@@ -61,6 +61,10 @@ export const ROUND_PHASES = ['gathering', 'training', 'closing', 'aggregating', 
 export const runPhase = z.enum(RUN_PHASES);
 export const roundPhase = z.enum(ROUND_PHASES);
 
+/** Whether a run has ended, one way or another; nothing leaves these phases. */
+export const isOver = ({ phase }: { readonly phase: z.infer<typeof runPhase> }): boolean =>
+  phase === 'finished' || phase === 'aborted' || phase === 'failed';
+
 /** A content-addressed adapter vector (encoded by codec.ts); `url` is relative to the coordinator. */
 export const blobRef = z.object({ url: z.string(), sha256, bytes: count });
 export type BlobRef = z.infer<typeof blobRef>;

@@ -1,5 +1,5 @@
 import { FlError, type FlErrorCode } from '../error.ts';
-import type { UploadVerdict } from '../protocol/schema.ts';
+import { isOver, type UploadVerdict } from '../protocol/schema.ts';
 import type { RoundEvent, RoundState, RunState } from './state.ts';
 
 /** Which update is meant: the upload key and the hash of its bytes. */
@@ -10,8 +10,6 @@ export interface UploadKey {
   readonly sha256: string;
 }
 
-const over = (state: RunState): boolean =>
-  state.phase === 'finished' || state.phase === 'aborted' || state.phase === 'failed';
 const collecting = (current: RoundState | null): current is RoundState =>
   current !== null && (current.phase === 'training' || current.phase === 'closing');
 
@@ -48,7 +46,7 @@ export function judgeUpload(state: RunState, key: UploadKey): { readonly status:
       `got an update for round ${key.round} attempt ${key.attempt}, the run is at round ${state.round}`,
     );
   }
-  if (over(state)) return reject('wrong-state', `the run is ${state.phase}`);
+  if (isOver(state)) return reject('wrong-state', `the run is ${state.phase}`);
   if (key.round > state.round || state.adapter === null) {
     return reject('invalid', `got an update for round ${key.round}, expected round ${state.round}`);
   }
@@ -95,7 +93,7 @@ export function canApply(state: RunState, event: RoundEvent): FlError | null {
   const asked = (participantId: string, round: number, attempt: number): FlError | null => {
     const unknown = known(participantId);
     if (unknown !== null) return unknown;
-    if (over(state)) return wrong('running');
+    if (isOver(state)) return wrong('running');
     const { current } = state;
     if (!collecting(current) || current.round !== round || current.attempt !== attempt) {
       return no(
@@ -112,7 +110,7 @@ export function canApply(state: RunState, event: RoundEvent): FlError | null {
     case 'opened':
       return state.phase === 'draft' ? null : wrong('draft');
     case 'joined':
-      if (over(state) || state.phase === 'draft') return wrong('open, running or paused');
+      if (isOver(state) || state.phase === 'draft') return wrong('open, running or paused');
       if (state.participants.some((one) => one.participantId === event.participantId)) {
         return no('duplicate', `participant ${event.participantId} has joined already`);
       }
@@ -162,7 +160,7 @@ export function canApply(state: RunState, event: RoundEvent): FlError | null {
       return state.phase === 'paused' ? null : wrong('paused');
     case 'aborted':
     case 'failed':
-      return over(state) ? wrong('not over') : null;
+      return isOver(state) ? wrong('not over') : null;
     case 'recovered':
       return null;
     default:
