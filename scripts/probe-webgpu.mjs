@@ -1,5 +1,5 @@
-// Prints {kind, description} of the WebGPU adapter that Dawn gives to this process, as one JSON line; nothing when there is none.
-import { existsSync } from 'node:fs';
+// probe-webgpu.mjs [DRIVER…]: prints {kind, description, driver?} of the WebGPU adapter that Dawn gives to this process,
+// as one JSON line; nothing when there is none. DRIVER: a Vulkan driver's manifest to try when the system offers none.
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 
@@ -9,12 +9,12 @@ Object.assign(globalThis, globals);
 const kept = [create([])]; // Dawn crashes when its GPU object is collected
 globalThis.kept = kept;
 let adapter = await kept[0].requestAdapter({ powerPreference: 'high-performance' });
-const drivers = ['/usr/share/vulkan/icd.d/lvp_icd.json', '/usr/lib/chromium/vk_swiftshader_icd.json'];
-const driver = drivers.find((path) => existsSync(path));
-if (!adapter && driver && !process.env.VK_ICD_FILENAMES) {
-  process.env.VK_ICD_FILENAMES = driver;
+let driver;
+for (const path of process.env.VK_ICD_FILENAMES ? [] : process.argv.slice(2)) {
+  if (adapter) break;
+  process.env.VK_ICD_FILENAMES = driver = path;
   kept.push(create([]));
-  adapter = await kept[1].requestAdapter();
+  adapter = await kept.at(-1).requestAdapter();
 }
 if (adapter) {
   const { vendor, architecture, device, description, isFallbackAdapter } = adapter.info;
@@ -26,6 +26,6 @@ if (adapter) {
       : isFallbackAdapter
         ? 'software'
         : 'hardware';
-  process.stdout.write(`${JSON.stringify({ kind, description })}\n`);
+  process.stdout.write(`${JSON.stringify({ kind, description, driver })}\n`);
 }
 process.exit(0);
