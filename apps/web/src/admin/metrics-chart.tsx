@@ -47,6 +47,7 @@ export function MetricsChart({ runId }: { runId: string }) {
         { label: 'accuracy', color: '--mantine-color-orange-6', points: true, scale: 'right', format: formatPercent },
       ]}
       rightRange={[0, 1]}
+      xRange={() => [0, useAdminStore.getState().runs[runId]?.config.rounds ?? 1]}
       columns={() => {
         const run = useAdminStore.getState().runs[runId];
         return run ? metricColumns(run) : [[], [], [], []];

@@ -1,4 +1,4 @@
-import type { RunView } from '@cotune/fl-core/protocol';
+import { isOver, type RunView } from '@cotune/fl-core/protocol';
 import { Alert, Group, SimpleGrid, Stack, Text, Title } from '@mantine/core';
 import { useEffect } from 'react';
 import { useAdminStore } from '../stores/admin-store.ts';
@@ -24,8 +24,8 @@ function Summary({ run }: { run: RunView }) {
     <SimpleGrid cols={{ base: 2, sm: 3, md: 6 }}>
       <Figure label="Round" value={`${Math.min(run.round + 1, config.rounds)} of ${config.rounds}`} />
       <Figure
-        label="Here now"
-        value={`${run.connected} of ${run.participants}`}
+        label={isOver(run) ? 'Participants' : 'Here now'}
+        value={isOver(run) ? `${run.participants}` : `${run.connected} of ${run.participants}`}
         hint={`needs ${config.participants.min}`}
         testId="connected"
       />

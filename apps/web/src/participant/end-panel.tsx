@@ -47,7 +47,7 @@ function SaveButton() {
       <Button onClick={save} data-testid="download-peft">
         Download the adapter (PEFT)
       </Button>
-      <Text size="sm" c={error ? 'red' : 'dimmed'}>
+      <Text size="sm" c={error ? 'var(--mantine-color-error)' : 'dimmed'}>
         {error ?? 'adapter_model.safetensors and adapter_config.json, for Hugging Face PEFT'}
       </Text>
     </Group>

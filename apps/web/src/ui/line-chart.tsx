@@ -26,6 +26,8 @@ export interface LineChartProps {
   readonly height?: number;
   /** Fixed range of the right-hand scale. */
   readonly rightRange?: readonly [number, number];
+  /** Range of x, so that a first point does not stand alone on a scale of no meaning; by default that of the columns. */
+  readonly xRange?: () => readonly [number, number];
 }
 
 const cssColor = (element: HTMLElement, color: string) =>
@@ -66,7 +68,7 @@ function showNewest(chart: UPlot): void {
 
 function chartOptions(
   element: HTMLElement,
-  { series, xLabel, rightRange }: LineChartProps,
+  { series, xLabel, rightRange, xRange }: LineChartProps,
   height: number,
 ): UPlot.Options {
   const text = cssColor(element, '--mantine-color-dimmed');
@@ -79,7 +81,7 @@ function chartOptions(
     cursor: { drag: { x: false, y: false } },
     hooks: { draw: [showNewest] },
     scales: {
-      x: { time: false },
+      x: { time: false, ...(xRange ? { range: () => [...xRange()] as [number, number] } : {}) },
       ...(hasRight ? { right: { range: rightRange ? ([...rightRange] as [number, number]) : [0, 1] } } : {}),
     },
     series: [

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Browser, Page, WebSocket } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { audit } from './audit.ts';
 import { type Coordinator, createRun, newTab, openBrowser, shoot, startCoordinator, untilPhase } from './stage.ts';
 
 /** Distinctive text planted in the owner's file; nothing that leaves the tab may contain it. */
@@ -95,6 +96,8 @@ describe('federation in real tabs', () => {
     await untilPhase(own.page, ['training', 'uploading', 'uploaded', 'finished']);
     await shoot(own.page, 'join-training');
     await shoot(admin.page, 'admin-running');
+    expect.soft(await audit(own.page)).toEqual([]);
+    expect.soft(await audit(admin.page)).toEqual([]);
     await Promise.all([own.page, other.page].map((page) => untilPhase(page, ['finished'])));
 
     const hashes = await Promise.all(
@@ -112,6 +115,7 @@ describe('federation in real tabs', () => {
     expect(ownZip?.equals(otherZip ?? Buffer.alloc(0))).toBe(true);
     expect(await own.page.getByTestId('receipt').textContent()).toContain('2 of 2');
     await shoot(own.page, 'join-result');
+    expect.soft(await audit(own.page)).toEqual([]);
 
     expect(sent.frames()).toBeGreaterThan(10);
     // What the consent promised is what was sent: no more, and the updates are most of it.
@@ -128,6 +132,7 @@ describe('federation in real tabs', () => {
     expect(await admin.page.getByTestId('participant-row').count()).toBe(2);
     await admin.page.getByRole('img', { name: /Held-out loss/ }).waitFor();
     await shoot(admin.page, 'admin-finished');
+    expect.soft(await audit(admin.page)).toEqual([]);
     expect([...admin.wrong, ...own.wrong, ...other.wrong]).toEqual([]);
     for (const { context } of [admin, own, other]) await context.close();
   });

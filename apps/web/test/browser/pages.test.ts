@@ -1,6 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { audit } from './audit.ts';
 import { type Coordinator, createRun, newTab, openBrowser, shoot, startCoordinator, untilPhase } from './stage.ts';
 
 const BUDGET_BYTES = 250_000;
@@ -37,6 +38,7 @@ describe('pages', () => {
     await page.getByLabel('Owner token').fill('not-the-token');
     await page.getByRole('button', { name: 'Log in' }).click();
     await page.getByTestId('login-problem').waitFor();
+    expect.soft(await audit(page)).toEqual([]);
     expect(await page.getByTestId('admin').count()).toBe(0);
     await page.goto('about:blank');
     await page.goto(coordinator.ownerUrl);
@@ -51,10 +53,13 @@ describe('pages', () => {
     await page.goto(`${coordinator.url}/admin/new`);
     await page.getByTestId('create-run').click();
     expect(await page.getByTestId('form-problem').textContent()).toContain('the marked field');
+    expect.soft(await audit(page)).toEqual([]);
     await shoot(page, 'admin-new-run');
     await page.goto(`${coordinator.url}/admin`);
     await page.getByTestId('run-row').waitFor();
     expect(await page.getByTestId('run-row').count()).toBe(1);
+    expect.soft(await audit(page)).toEqual([]);
+    await shoot(page, 'admin-runs');
     await context.close();
     expect(wrong.filter((line) => !line.includes('401'))).toEqual([]);
   });
@@ -90,15 +95,18 @@ describe('pages', () => {
     await page.goto(`${coordinator.url}/join/no-such-invitation`);
     expect(await untilPhase(page, ['failed'])).toBe('failed');
     expect(await page.getByTestId('problem').count()).toBe(1);
+    expect.soft(await audit(page)).toEqual([]);
+    await shoot(page, 'join-refused');
     await context.close();
   });
 
   it('fits a narrow screen, in the dark too', async () => {
     const { page, context } = await newTab(browser);
     await page.setViewportSize({ width: 360, height: 740 });
-    await page.emulateMedia({ colorScheme: 'dark' });
     await page.goto(coordinator.url);
     await page.getByLabel('Join link').fill(link);
+    expect.soft(await audit(page)).toEqual([]);
+    await page.emulateMedia({ colorScheme: 'dark' });
     expect(await fits(page)).toBe(true);
     await shoot(page, 'landing-narrow-dark');
     await page.keyboard.press('Enter');
@@ -107,6 +115,7 @@ describe('pages', () => {
     await page.getByTestId('data-preview').waitFor();
     expect(await fits(page)).toBe(true);
     await shoot(page, 'join-narrow-dark');
+    expect.soft(await audit(page)).toEqual([]);
     await context.close();
   });
 });

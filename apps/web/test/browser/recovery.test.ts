@@ -78,6 +78,20 @@ describe('recovery', () => {
     await context.close();
   });
 
+  it('a lost GPU is opened again, and the round is not declined', async () => {
+    const link = await newRun('Lost GPU', { 'Steps a round': 12 });
+    const { page, context } = await newTab(browser);
+    await page.goto(`${link}?auto=1&demo=2`);
+    await page.getByTestId('loss-chart').waitFor({ timeout: 60_000 });
+    const debug = await browser.newBrowserCDPSession();
+    await debug.send('Browser.crashGpuProcess').catch(() => undefined); // answers with the connection that it broke
+    await page.getByTestId('notice').filter({ hasText: 'The GPU was lost' }).waitFor();
+    await untilPhase(page, ['finished']);
+    expect(await page.getByTestId('receipt').textContent()).toContain('2 of 2');
+    expect(await admin.getByTestId('rounds-table').textContent()).not.toContain('tried again');
+    await context.close();
+  });
+
   it('who stops can send what was learnt so far', async () => {
     const link = await newRun('Stop', { Rounds: 2, 'Steps a round': 500 });
     const { page, context } = await newTab(browser);
