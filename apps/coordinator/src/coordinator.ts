@@ -139,6 +139,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     partials,
     now,
     maxOpenUploadBytes: config.maxOpenUploadBytes,
+    dropUpdates: all.dropUpdates,
     adapterLength: (state) => adapterLength(services, state),
   });
   const { eventsPerSecond } = config;

@@ -9,6 +9,7 @@ import type { ModelCatalog } from './evaluator/model-catalog.ts';
 import type { Log } from './log.ts';
 import type { RunEngine } from './run-engine.ts';
 import type { Peers } from './sockets/peers.ts';
+import { isStorageFull } from './storage-full.ts';
 
 export interface EffectServices {
   readonly blobs: BlobStore;
@@ -190,6 +191,3 @@ export function createEffects(services: EffectServices): EffectPerformer {
   };
   return performer;
 }
-
-const isStorageFull = (error: unknown): boolean =>
-  ['ENOSPC', 'EDQUOT', 'SQLITE_FULL'].includes(String((error as { code?: unknown }).code));

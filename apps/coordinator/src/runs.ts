@@ -12,6 +12,8 @@ export interface Runs {
   list(): readonly RunEngine[];
   get(runId: string): RunEngine | undefined;
   create(config: RunConfig): Promise<RunEngine>;
+  /** Removes update blobs that no round in progress has counted. */
+  dropUpdates(sha256s: readonly string[]): Promise<void>;
   /** Marks everyone as gone and issues what the last process left undone; to be called once, before anybody connects. */
   recover(): Promise<void>;
   close(): Promise<void>;
@@ -26,14 +28,11 @@ export async function openRuns(services: Services, peers: Peers, onEvent: (event
     const updates = [...engines.values()].flatMap((run) => run.state().current?.updates ?? []);
     return new Set(updates.map((update) => update.blob.sha256));
   };
-  const effects = createEffects({
-    ...services,
-    peers,
-    async dropUpdates(sha256s) {
-      const needed = neededUpdates(); // another run may have the same bytes
-      for (const sha256 of sha256s) if (!needed.has(sha256)) await blobs.remove(sha256);
-    },
-  });
+  const dropUpdates: Runs['dropUpdates'] = async (sha256s) => {
+    const needed = neededUpdates(); // another participant's update may have the same bytes
+    for (const sha256 of sha256s) if (!needed.has(sha256)) await blobs.remove('update', sha256);
+  };
+  const effects = createEffects({ ...services, peers, dropUpdates });
 
   const open = async (stored: StoredRun): Promise<RunEngine> => {
     const run = await openRun({
@@ -66,6 +65,7 @@ export async function openRuns(services: Services, peers: Peers, onEvent: (event
       admin.push({ type: 'run', run: run.view() });
       return run;
     },
+    dropUpdates,
     async recover() {
       for (const run of engines.values()) await run.dispatch({ type: 'recovered' });
     },

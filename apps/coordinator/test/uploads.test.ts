@@ -1,4 +1,6 @@
-import { CHUNK_BYTES, LORA_TARGET_NAMES, type RunView, type UploadTicket } from '@cotune/fl-core';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { CHUNK_BYTES, LORA_TARGET_NAMES, type RunView, sha256Hex, type UploadTicket } from '@cotune/fl-core';
 import { expect, test } from 'vitest';
 import { connected, hello, newDataDir, openRun, socketTo, start, untilRun, useHarness } from './harness.ts';
 import { rawParticipant, updateFor } from './raw-participant.ts';
@@ -7,7 +9,8 @@ useHarness();
 
 /** Two raw participants in the first round of a run. */
 async function twoInRound(overrides: Parameters<typeof openRun>[1] = {}) {
-  const coordinator = await start();
+  const dataDir = await newDataDir();
+  const coordinator = { ...(await start({ dataDir })), dataDir };
   const { runId, token } = await openRun(coordinator, overrides);
   const ada = await rawParticipant(coordinator, token);
   const bob = await rawParticipant(coordinator, token);
@@ -227,4 +230,56 @@ test('an aggregate that is not finite is never published: one more attempt, then
   expect(run.rounds[1]).toMatchObject({ kept: true, attempt: 1, adapterSha256: first.adapter?.sha256 });
   expect(run.rounds[1]?.note).toMatch(/not finite/);
   expect(run.adapter).toEqual(first.adapter);
+});
+
+test('an update with the bytes of an adapter never takes the adapter away', async () => {
+  const { coordinator, runId, ada, bob, update } = await twoInRound({ rounds: 3 });
+  const bytesOf = async (url: string) => new Uint8Array(await (await fetch(`${coordinator.url}${url}`)).arrayBuffer());
+  const first = await ada.offer();
+  for (const one of [ada, bob]) expect(await one.upload(update)).toEqual({ status: 'accepted' });
+  await expect.poll(async () => (await ada.offer()).round).toBe(1);
+  const second = await ada.offer();
+  const old = await bytesOf(first.adapter.url);
+  expect(await ada.upload(old)).toMatchObject({ status: 'rejected', code: 'stale' });
+  expect(await ada.upload(await bytesOf(second.adapter.url))).toEqual({ status: 'accepted' });
+  await expect.poll(async () => (await bob.offer()).round).toBe(1);
+  const other = await updateFor(coordinator, await bob.offer(), (delta) => delta.map((x) => -x));
+  expect(await bob.upload(other)).toEqual({ status: 'accepted' });
+  await untilRun(coordinator, runId, (run) => run.round === 2);
+  // Updates are cleaned away in the order of their participants, Bob's last.
+  const isThere = () =>
+    existsSync(join(coordinator.dataDir, 'blobs', sha256Hex(other).slice(0, 2), sha256Hex(other)));
+  await expect.poll(isThere).toBe(false);
+  expect(await bytesOf(first.adapter.url)).toEqual(old);
+  expect(sha256Hex(await bytesOf(second.adapter.url))).toBe(second.adapter.sha256);
+});
+
+test('opening and committing many times at once is opening and committing once', async () => {
+  const { coordinator, runId, ada, bob, update } = await twoInRound();
+  expect(await bob.upload(update)).toEqual({ status: 'accepted' });
+  const mine = await updateFor(coordinator, await ada.offer(), (delta) => delta.map((x) => -x));
+  const opened = await Promise.all(Array.from({ length: 50 }, () => ada.open(mine)));
+  const [first] = opened;
+  const ticket: UploadTicket = first?.ok ? first.value : expect.fail(JSON.stringify(first));
+  for (const answer of opened) expect(answer).toEqual({ ok: true, value: ticket });
+  await ada.chunk(ticket, mine, 0);
+  // The first closes the round, and the update's file is cleaned away while the others wait for their turn.
+  const commits = await Promise.all(Array.from({ length: 100 }, () => ada.commit(ticket)));
+  expect(new Set(commits.map((answer) => JSON.stringify(answer)))).toEqual(
+    new Set(['{"ok":true,"value":{"status":"accepted"}}']),
+  );
+  const { run } = await coordinator.adminCall('run:get', { runId });
+  expect(run.rounds[0]?.received).toHaveLength(2);
+  expect(run.rounds[0]?.refused).toEqual([]);
+});
+
+test('a chunk that comes while its upload is being checked changes nothing', async () => {
+  const { ada, update } = await twoInRound();
+  const opened = await ada.open(update);
+  const ticket: UploadTicket = opened.ok ? opened.value : expect.fail(JSON.stringify(opened));
+  await ada.chunk(ticket, update, 0);
+  const others = Array.from({ length: 20 }, () => ada.commit(ticket));
+  const spoiled = await ada.chunk(ticket, update.slice().fill(0xff, 20), 0);
+  expect(spoiled).toMatchObject({ ok: false, code: 'wrong-state' });
+  for (const answer of await Promise.all(others)) expect(answer).toEqual({ ok: true, value: { status: 'accepted' } });
 });

@@ -2,6 +2,7 @@ import { type AdminCommand, adminCommands, canApply, FlError, type RunView } fro
 import type { z } from 'zod';
 import type { HeldOutCatalog } from '../evaluator/held-out.ts';
 import type { ModelCatalog } from '../evaluator/model-catalog.ts';
+import { inTurn } from '../in-turn.ts';
 import type { EventBody, RunEngine } from '../run-engine.ts';
 import { allows } from '../store/accounts.ts';
 import { appendAudit } from '../store/audit.ts';
@@ -137,7 +138,8 @@ export async function runCommand<C extends AdminCommand>(
   const request = parsed.data as Request<C>;
   const requestId = 'requestId' in request ? String(request.requestId) : undefined;
   if (requestId === undefined) return command.run(context, request);
-  return oncePerRequest(context.underWay, requestId, async () => {
+  // A repetition that arrives meanwhile then finds the stored answer.
+  return inTurn(context.underWay, requestId, async () => {
     const earlier = await storedReply(context.db, requestId);
     if (earlier && earlier.command !== name) {
       throw new FlError('duplicate', `request ${requestId} was a ${earlier.command}: use a new requestId`);
@@ -167,20 +169,4 @@ function rememberSecret(replies: Map<string, unknown>, requestId: string, reply:
   replies.set(requestId, reply);
   const [oldest] = replies.keys();
   if (replies.size > SECRETS_REMEMBERED && oldest !== undefined) replies.delete(oldest);
-}
-
-/** A repetition that arrives while the first is being carried out waits for it and then finds its stored answer. */
-function oncePerRequest<T>(
-  underWay: Map<string, Promise<unknown>>,
-  requestId: string,
-  work: () => Promise<T>,
-): Promise<T> {
-  const before = underWay.get(requestId) ?? Promise.resolve();
-  const result = before.then(work);
-  const settled = result.catch(() => undefined);
-  underWay.set(requestId, settled);
-  void settled.then(() => {
-    if (underWay.get(requestId) === settled) underWay.delete(requestId);
-  });
-  return result;
 }

@@ -25,7 +25,8 @@ export interface BlobStore {
   open(sha256: string): Promise<BlobFile>;
   /** Path and size for serving, when the blob exists and is of this kind. */
   find(kind: BlobKind, sha256: string): Promise<{ path: string; bytes: number } | undefined>;
-  remove(sha256: string): Promise<void>;
+  /** Removes the blob if it is of this kind: an update may have the same bytes as an adapter, which stays. */
+  remove(kind: BlobKind, sha256: string): Promise<void>;
   /** Removes temporary files that a crash left behind. */
   clean(): Promise<void>;
 }
@@ -39,7 +40,7 @@ export async function openBlobStore(db: Db, dataDir: string, now: () => number):
 
   const adopt: BlobStore['adopt'] = async (kind, path, sha256, bytes) => {
     const target = pathOf(sha256);
-    await mkdir(dirname(target), { recursive: true });
+    if (await mkdir(dirname(target), { recursive: true })) await syncFile(root); // a new directory is an entry of its own
     await syncFile(path);
     await rename(path, target);
     await syncFile(dirname(target));
@@ -90,9 +91,8 @@ export async function openBlobStore(db: Db, dataDir: string, now: () => number):
       const row = await blobRow(db, sha256);
       return row?.kind === kind ? { path: pathOf(sha256), bytes: row.bytes } : undefined;
     },
-    async remove(sha256) {
-      await deleteBlobRow(db, sha256);
-      await rm(pathOf(sha256), { force: true });
+    async remove(kind, sha256) {
+      if (await deleteBlobRow(db, kind, sha256)) await rm(pathOf(sha256), { force: true });
     },
     async clean() {
       for (const name of await readdir(temporary)) await rm(join(temporary, name), { force: true });

@@ -35,7 +35,7 @@ export async function sweepUpdates(options: {
   let swept = 0;
   for (const sha256 of await blobsOfKind(db, 'update')) {
     if (neededUpdates.has(sha256) || open.has(sha256)) continue;
-    await blobs.remove(sha256);
+    await blobs.remove('update', sha256);
     swept++;
   }
   return swept;

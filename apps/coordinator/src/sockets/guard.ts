@@ -2,6 +2,7 @@ import { type Ack, FlError } from '@cotune/fl-core';
 import type { Socket } from 'socket.io';
 import type { z } from 'zod';
 import type { Log } from '../log.ts';
+import { isStorageFull } from '../storage-full.ts';
 import { createTokenBucket } from './token-bucket.ts';
 
 /** One event: its payload's schema and what to do. `free` events (upload chunks) have their own byte budget instead. */
@@ -25,8 +26,7 @@ const REFUSALS_BEFORE_DISCONNECT = 200;
 export function failure(error: unknown, log: Log, event: string): Ack<never> {
   if (error instanceof FlError) return { ok: false, code: error.code, message: error.message };
   log.error({ err: error, event }, 'handler failed');
-  const full = (error as NodeJS.ErrnoException).code === 'ENOSPC';
-  return full
+  return isStorageFull(error)
     ? {
         ok: false,
         code: 'busy',

@@ -15,6 +15,7 @@ import {
 } from '@cotune/fl-core';
 import { type BlobStore, hashFile } from '../blobs/blob-store.ts';
 import type { PartialFiles } from '../blobs/partial-files.ts';
+import { inTurn } from '../in-turn.ts';
 import type { RunEngine } from '../run-engine.ts';
 import { createBitmapWriter } from '../store/bitmap-writer.ts';
 import type { Db } from '../store/database.ts';
@@ -45,6 +46,8 @@ export interface UploadOptions {
   readonly partials: PartialFiles;
   readonly now: () => number;
   readonly maxOpenUploadBytes: number;
+  /** Removes update blobs unless they count. */
+  readonly dropUpdates: (sha256s: readonly string[]) => Promise<void>;
   /** Elements of a run's adapter vector. */
   readonly adapterLength: (state: RunState) => Promise<number>;
 }
@@ -58,21 +61,23 @@ interface Reception {
   row: UploadRow;
   receivedBytes: number;
   inFlight: number;
+  /** Commits that check it: its bytes may not change meanwhile. */
+  checks: number;
 }
 
 /** Receives adapter updates: chunks to disk at their offset, a bitmap so that nothing is sent twice, checks, one verdict. */
 export function createUploads(options: UploadOptions): UploadService {
-  const { db, blobs, partials, now, maxOpenUploadBytes, adapterLength } = options;
+  const { db, blobs, partials, now, maxOpenUploadBytes, dropUpdates, adapterLength } = options;
   const receptions = new Map<string, Reception>();
   const bitmaps = createBitmapWriter(db, now);
-  let validation: Promise<unknown> = Promise.resolve();
+  const underWay = new Map<string, Promise<unknown>>();
 
   const reception = async (participantId: string, uploadId: string): Promise<Reception> => {
     let found = receptions.get(uploadId);
     if (!found) {
       const row = await uploadById(db, uploadId);
       if (!row) throw new FlError('not-found', 'unknown upload: open it again');
-      found = receptions.get(uploadId) ?? { row, receivedBytes: 0, inFlight: 0 };
+      found = receptions.get(uploadId) ?? { row, receivedBytes: 0, inFlight: 0, checks: 0 };
       if (row.status === 'open') receptions.set(uploadId, found);
     }
     if (found.row.participant_id !== participantId) throw new FlError('forbidden', 'this upload is somebody else’s');
@@ -100,51 +105,55 @@ export function createUploads(options: UploadOptions): UploadService {
     }
   };
 
+  const open: UploadService['open'] = async (run, participantId, request) => {
+    const state = run.state();
+    await checkRequest(state, request);
+    const { round, attempt, sha256, bytes, examples } = request;
+    const verdict = judgeUpload(state, { participantId, round, attempt, sha256 });
+    const known = await uploadByKey(db, { run_id: run.runId, round, attempt, participant_id: participantId });
+    if (verdict.status === 'rejected') throw new FlError(verdict.code, verdict.message);
+    if (verdict.status === 'late')
+      throw new FlError('late', `round ${round} has closed; the run is at round ${verdict.round}`);
+    if (known?.sha256 === sha256 && (known.status === 'open' || known.status === 'accepted')) return ticket(known);
+    if ((await openUploadBytes(db)) + bytes > maxOpenUploadBytes) {
+      throw new FlError('busy', 'the coordinator is receiving as much as it may hold: try again in a minute');
+    }
+    if (known) {
+      // The participant trained again, or its first bytes were refused: nothing of the old ones was counted.
+      receptions.delete(known.upload_id);
+      await deleteUpload(db, known.upload_id);
+      await partials.remove(known.upload_id);
+    }
+    const row: UploadRow = {
+      upload_id: newId('up'),
+      run_id: run.runId,
+      round,
+      attempt,
+      participant_id: participantId,
+      sha256,
+      bytes,
+      examples,
+      loss_nats: request.metrics.lossNats,
+      have: new Uint8Array(Math.ceil(Math.ceil(bytes / CHUNK_BYTES) / 8)),
+      status: 'open',
+      code: null,
+      message: null,
+      updated_at_ms: now(),
+    };
+    await insertUpload(db, row);
+    receptions.set(row.upload_id, { row, receivedBytes: 0, inFlight: 0, checks: 0 });
+    return ticket(row);
+  };
+
   const service: UploadService = {
-    async open(run, participantId, request) {
-      const state = run.state();
-      await checkRequest(state, request);
-      const { round, attempt, sha256, bytes, examples } = request;
-      const verdict = judgeUpload(state, { participantId, round, attempt, sha256 });
-      const known = await uploadByKey(db, { run_id: run.runId, round, attempt, participant_id: participantId });
-      if (verdict.status === 'rejected') throw new FlError(verdict.code, verdict.message);
-      if (verdict.status === 'late')
-        throw new FlError('late', `round ${round} has closed; the run is at round ${verdict.round}`);
-      if (known?.sha256 === sha256 && (known.status === 'open' || known.status === 'accepted')) return ticket(known);
-      if ((await openUploadBytes(db)) + bytes > maxOpenUploadBytes) {
-        throw new FlError('busy', 'the coordinator is receiving as much as it may hold: try again in a minute');
-      }
-      if (known) {
-        // The participant trained again, or its first bytes were refused: nothing of the old ones was counted.
-        receptions.delete(known.upload_id);
-        await deleteUpload(db, known.upload_id);
-        await partials.remove(known.upload_id);
-      }
-      const row: UploadRow = {
-        upload_id: newId('up'),
-        run_id: run.runId,
-        round,
-        attempt,
-        participant_id: participantId,
-        sha256,
-        bytes,
-        examples,
-        loss_nats: request.metrics.lossNats,
-        have: new Uint8Array(Math.ceil(Math.ceil(bytes / CHUNK_BYTES) / 8)),
-        status: 'open',
-        code: null,
-        message: null,
-        updated_at_ms: now(),
-      };
-      await insertUpload(db, row);
-      receptions.set(row.upload_id, { row, receivedBytes: 0, inFlight: 0 });
-      return ticket(row);
-    },
+    // One at a time for each participant: there is one row for its (round, attempt).
+    open: (run, participantId, request) => inTurn(underWay, participantId, () => open(run, participantId, request)),
 
     async chunk(participantId, { uploadId, index, crc32: expectedCrc }, bytes) {
       const found = await reception(participantId, uploadId);
       const { row } = found;
       if (row.status !== 'open') throw new FlError('wrong-state', `this upload is ${row.status} already`);
+      if (found.checks > 0) throw new FlError('wrong-state', 'this upload is complete and being checked');
       if (!bytes) throw new FlError('invalid', 'upload:chunk: got no binary attachment, expected one');
       const chunks = Math.ceil(row.bytes / CHUNK_BYTES);
       if (index >= chunks) throw new FlError('invalid', `chunk ${index}: this upload has chunks 0 to ${chunks - 1}`);
@@ -174,7 +183,8 @@ export function createUploads(options: UploadOptions): UploadService {
     },
 
     async commit(run, participantId, uploadId) {
-      const { row } = await reception(participantId, uploadId);
+      const found = await reception(participantId, uploadId);
+      const { row } = found;
       const key = { participantId, round: row.round, attempt: row.attempt, sha256: row.sha256 };
       const before = judgeUpload(run.state(), key);
       if (before.status !== 'new') return settle(run, row, before);
@@ -182,10 +192,12 @@ export function createUploads(options: UploadOptions): UploadService {
       const chunks = Math.ceil(row.bytes / CHUNK_BYTES);
       const got = countBits(row.have);
       if (got < chunks) throw new FlError('incomplete', `got ${got} of ${chunks} chunks: send the others first`);
+      if (found.inFlight > 0) throw new FlError('busy', 'chunks of this upload are still being written: commit again');
+      found.checks++;
       // One at a time: each holds a whole update in memory.
-      const work = validation.then(() => accept(run, row));
-      validation = work.catch(() => undefined);
-      return work;
+      return inTurn(underWay, 'validation', () => accept(run, row)).finally(() => {
+        found.checks--;
+      });
     },
   };
 
@@ -210,6 +222,8 @@ export function createUploads(options: UploadOptions): UploadService {
 
   const accept = async (run: RunEngine, row: UploadRow): Promise<UploadVerdict> => {
     const { round, attempt, participant_id: participantId, sha256, bytes, examples } = row;
+    const before = judgeUpload(run.state(), { participantId, round, attempt, sha256 });
+    if (before.status !== 'new') return settle(run, row, before); // a repetition waited for its turn
     const path = partials.path(row.upload_id);
     // After a crash between moving the file and the event, the bytes are a blob already.
     if (!(await blobs.find('update', sha256))) {
@@ -241,7 +255,7 @@ export function createUploads(options: UploadOptions): UploadService {
       return { status: 'accepted' };
     } catch (error) {
       if (!(error instanceof FlError) || error.code === 'busy') throw error;
-      await blobs.remove(sha256);
+      await dropUpdates([sha256]);
       const late = error.code === 'late';
       return settle(
         run,

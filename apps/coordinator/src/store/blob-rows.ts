@@ -25,6 +25,8 @@ export async function blobsOfKind(db: Db, kind: BlobKind): Promise<string[]> {
   return rows.map((row) => row.sha256);
 }
 
-export async function deleteBlobRow(db: Db, sha256: string): Promise<void> {
-  await db.deleteFrom('blobs').where('sha256', '=', sha256).execute();
+/** Forgets a blob of this kind; false when there is none. */
+export async function deleteBlobRow(db: Db, kind: BlobKind, sha256: string): Promise<boolean> {
+  const result = await db.deleteFrom('blobs').where('sha256', '=', sha256).where('kind', '=', kind).executeTakeFirst();
+  return result.numDeletedRows > 0n;
 }
