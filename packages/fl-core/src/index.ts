@@ -16,7 +16,6 @@ export * from './data/templates.ts';
 export * from './data/tokenise.ts';
 export * from './data/tokenizer.ts';
 export * from './error.ts';
-export * from './evaluation/held-out.ts';
 export * from './participant/create.ts';
 export * from './participant/order.ts';
 export * from './participant/participant.ts';
