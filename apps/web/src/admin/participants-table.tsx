@@ -29,7 +29,16 @@ function Doing({ participant, run }: { participant: ParticipantView; run: RunVie
       </>
     );
   }
-  if (progress && progress.round === run.round && run.roundPhase === 'training') {
+  const collecting = run.roundPhase === 'training' || run.roundPhase === 'closing';
+  const sent = run.rounds.at(-1)?.received.some(({ participantId }) => participantId === participant.participantId);
+  if (collecting && sent) {
+    return (
+      <Text size="xs" c="dimmed">
+        update sent
+      </Text>
+    );
+  }
+  if (collecting && progress && progress.round === run.round) {
     return (
       <>
         <Text size="xs" className="figures">
