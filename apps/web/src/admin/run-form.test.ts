@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { ALGORITHM_IDS } from '@cotune/fl-core';
 import { modelRef, runConfig } from '@cotune/fl-core/protocol';
 import { describe, expect, it } from 'vitest';
@@ -28,6 +29,10 @@ describe('run form', () => {
       const { config: base } = named(true);
       expect(runConfig.safeParse({ ...base, ...config, algorithm: { id: 'fedavg' } }).error).toBeUndefined();
     }
+  });
+  it('has the settings of the demo run that the command line starts', () => {
+    const file = new URL('../../../coordinator/demo/demo-run.json', import.meta.url);
+    expect(PRESETS[0]?.config).toMatchObject(JSON.parse(readFileSync(file, 'utf8')));
   });
   it('tells problems by field', () => {
     const form = named(true);

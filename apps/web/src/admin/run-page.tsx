@@ -26,7 +26,7 @@ function Summary({ run }: { run: RunView }) {
       <Figure
         label={isOver(run) ? 'Participants' : 'Here now'}
         value={isOver(run) ? `${run.participants}` : `${run.connected} of ${run.participants}`}
-        hint={`needs ${config.participants.min}`}
+        hint={isOver(run) ? '' : `needs ${config.participants.min}`}
         testId="connected"
       />
       <Figure label="Accuracy before" value={formatPercent(run.baseline?.accuracy)} />

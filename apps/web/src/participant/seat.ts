@@ -1,5 +1,5 @@
+import { sha256Hex } from '@cotune/kernels';
 import { z } from 'zod';
-import { sha256Of } from '../trainer/sha256.ts';
 
 /** What this browser remembers of its place in a run, so that a reload goes on with it. */
 const seatSchema = z.object({
@@ -16,7 +16,7 @@ type Seat = z.infer<typeof seatSchema>;
  * data number is part of it. The token itself is not written down, only the start of its hash.
  */
 async function seatKey(token: string, demoOrdinal: number | null): Promise<string> {
-  const hex = (await sha256Of(new TextEncoder().encode(token))).slice(0, 24);
+  const hex = (await sha256Hex(new TextEncoder().encode(token))).slice(0, 24);
   return demoOrdinal === null ? hex : `${hex}-demo${demoOrdinal}`;
 }
 

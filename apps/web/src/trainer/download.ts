@@ -1,7 +1,6 @@
-import { ModelFileError } from '@cotune/kernels';
+import { ModelFileError, sha256Hex } from '@cotune/kernels';
 import type { DownloadProgress } from './messages.ts';
 import { findFile, openAppender, remove } from './opfs.ts';
-import { sha256Of } from './sha256.ts';
 
 export interface RemoteFile {
   readonly name: string;
@@ -31,7 +30,7 @@ export async function downloadFile(
     const bytes =
       kept ??
       new Uint8Array((await (await findFile(folder as FileSystemDirectoryHandle, file.name))?.arrayBuffer()) ?? []);
-    const got = await sha256Of(bytes);
+    const got = await sha256Hex(bytes);
     if (got === file.sha256) return kept;
     if (folder) await remove(folder, file.name);
     if (wrong > 0) {
