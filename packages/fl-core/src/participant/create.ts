@@ -1,5 +1,6 @@
 import { algorithmOf as registered } from '../algorithms/registry.ts';
 import { isOver, type RoundOffer, type RunView } from '../protocol/schema.ts';
+import { gate } from './gate.ts';
 import { type OfferedRound, performRound } from './offered-round.ts';
 import type { Participant, ParticipantOptions } from './participant.ts';
 import { clearPending } from './pending.ts';
@@ -105,28 +106,4 @@ function waitingFor(run: RunView): string {
   if (run.phase !== 'running') return 'the run has not begun';
   if (run.roundPhase === 'gathering') return 'more participants are needed';
   return 'the next round has not begun';
-}
-
-/** Open while connected. */
-function gate(): { open(): void; close(): void; isOpen(): boolean; whenOpen(): Promise<void> } {
-  let isOpen = false;
-  let release = (): void => {};
-  let opened = new Promise<void>((resolve) => {
-    release = resolve;
-  });
-  return {
-    open() {
-      isOpen = true;
-      release();
-    },
-    close() {
-      if (!isOpen) return;
-      isOpen = false;
-      opened = new Promise<void>((resolve) => {
-        release = resolve;
-      });
-    },
-    isOpen: () => isOpen,
-    whenOpen: () => opened,
-  };
 }
