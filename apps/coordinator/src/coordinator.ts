@@ -143,7 +143,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     adapterLength: (state) => adapterLength(services, state),
   });
   const { eventsPerSecond } = config;
-  const admission = createAdmission({ db, now, run });
+  const admission = createAdmission({ db, now, run, modelRef: models.ref });
   const shared = { eventsPerSecond, now, log };
   serveParticipants(participants, {
     ...shared,

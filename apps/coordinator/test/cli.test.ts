@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -43,6 +43,10 @@ function file(name: string, content: string): string {
 }
 
 const train = (...more: string[]) => ['train', '--model', demoModel, '--template', 'plain', '--seq', '32', ...more];
+
+const runFile =
+  '{"name": "n", "modelId": "demo", "algorithm": {"id": "fedavg"}, "lora": {"rank": 4}, "participants": {}}';
+const serve = (...more: string[]) => ['serve', '--demo', '--port', '0', '--data-dir', join(temp, 'served'), ...more];
 
 describe('cotune', () => {
   it('generates the same text for the same seed and stops at the token budget', () => {
@@ -217,6 +221,28 @@ describe('bad input is one sentence on stderr and exit 1', () => {
       says: /cannot reach the coordinator at http:\/\/127\.0\.0\.1:9/,
     }),
     'not a join link': () => ({ args: ['join', 'localhost', '--data', demoShard], says: /expected a join link/ }),
+    'a run file with a setting that does not exist': () => ({
+      args: serve('--run', file('typo.json', runFile.replace('"rank"', '"ranks"'))),
+      says: /typo\.json: there is no setting "lora\.ranks"/,
+    }),
+    'a run file with a wrong value': () => ({
+      args: serve('--run', file('wrong.json', runFile.replace('"fedavg"', '"fedfoo"'))),
+      says: /wrong\.json: algorithm/,
+    }),
+    'no run file': () => ({ args: serve('--run', join(temp, 'none.json')), says: /no such file or directory/ }),
+    'held-out data without a usable row': () => ({
+      args: serve('--evaluation', file('held-out.jsonl', '{"instruction": "only"}\n')),
+      says: /no usable row to evaluate on in .*held-out\.jsonl/,
+    }),
+    'a damaged database': () => {
+      mkdirSync(join(temp, 'damaged-data'));
+      file('damaged-data/cotune.db', 'these bytes are no database'.repeat(200));
+      return { args: serve('--data-dir', join(temp, 'damaged-data')), says: /cotune\.db is damaged .*backup/ };
+    },
+    'a file for a data directory': () => ({
+      args: serve('--data-dir', file('a-file', 'x')),
+      says: /a-file is not a directory/,
+    }),
     'no WebGPU adapter': () => ({
       args: ['generate', '--model', demoModel, '--prompt', 'x'],
       env: { VK_ICD_FILENAMES: '/nonexistent.json', VK_DRIVER_FILES: '/nonexistent.json' },
@@ -238,5 +264,6 @@ describe('bad input is one sentence on stderr and exit 1', () => {
     expect(cotune(['train', '--model', demoModel, '--steps', 'many']).code).toBe(2);
     expect(cotune(['generate']).code).toBe(2);
     expect(cotune(['fly']).code).toBe(2);
+    expect(cotune(['join', 'http://127.0.0.1:9/join/x', '--data', demoShard, '--name', 'a\u001b[31mb']).code).toBe(2);
   });
 });

@@ -191,6 +191,9 @@ test('handshakes are refused with a code', async () => {
     refused('version', /got protocol 2, expected 1/),
   );
   await expect(attempt({})).rejects.toEqual(refused('version', /none/));
+  for (const name of ['a\u001b[31mb', 'two\nlines', '\u202eadA', '  ', 'x'.repeat(81)]) {
+    await expect(attempt(hello(token, name))).rejects.toEqual(refused('invalid', /client.name/));
+  }
   await expect(attempt({ protocol: 1, token })).rejects.toEqual(refused('invalid', /client/));
   await expect(attempt(hello('invite_unknown'))).rejects.toEqual(refused('unauthorized', /unknown/));
   await expect(attempt(hello('resume_unknown'))).rejects.toEqual(refused('unauthorized', /unknown/));
@@ -247,8 +250,7 @@ test('an update with the bytes of an adapter never takes the adapter away', asyn
   expect(await bob.upload(other)).toEqual({ status: 'accepted' });
   await untilRun(coordinator, runId, (run) => run.round === 2);
   // Updates are cleaned away in the order of their participants, Bob's last.
-  const isThere = () =>
-    existsSync(join(coordinator.dataDir, 'blobs', sha256Hex(other).slice(0, 2), sha256Hex(other)));
+  const isThere = () => existsSync(join(coordinator.dataDir, 'blobs', sha256Hex(other).slice(0, 2), sha256Hex(other)));
   await expect.poll(isThere).toBe(false);
   expect(await bytesOf(first.adapter.url)).toEqual(old);
   expect(sha256Hex(await bytesOf(second.adapter.url))).toBe(second.adapter.sha256);

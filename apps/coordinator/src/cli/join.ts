@@ -3,10 +3,11 @@ import { existsSync } from 'node:fs';
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { createParticipant, FlError } from '@cotune/fl-core';
-import type { ModelRef, RunView } from '@cotune/fl-core/protocol';
+import { clientInfo, isOver, type ModelRef, modelRef, type RunView, runView } from '@cotune/fl-core/protocol';
 import { adapterLayout, createTrainer, openModelDirectory } from '@cotune/kernels';
 import { directorySource } from '@cotune/kernels/node';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
+import { z } from 'zod';
 import { connectParticipant, drive } from '../participant/connect.ts';
 import { cacheModel } from '../participant/model-cache.ts';
 import { fileStorage } from '../participant/storage.ts';
@@ -33,7 +34,7 @@ export function joinCommand(): Command {
     .description('take part in a run with this machine’s GPU and your own data; only adapter updates leave')
     .argument('<url>', 'the join link, http://…/join/TOKEN')
     .requiredOption('--data <file>', 'training data: JSONL, JSON, CSV or TSV; repeat for several', collect)
-    .option('--name <name>', 'how the operator sees this participant', hostname())
+    .option('--name <name>', 'how the operator sees this participant', participantName, hostname().slice(0, 80))
     .option('--rounds <n>', 'leave after this many accepted updates', integer(1))
     .option('--state-dir <dir>', 'resume tokens, unsent updates, cached models', join(homedir(), '.cotune'))
     .option('--log <file>', 'JSONL, a row a training step')
@@ -44,16 +45,24 @@ export function joinCommand(): Command {
 
 async function runJoin(link: string, options: JoinOptions): Promise<void> {
   const { origin, token } = parseJoinLink(link);
-  const { run, model: modelRef } = await fetchRun(origin, token);
+  const { run, model: offered } = await fetchRun(origin, token);
   note(
-    `run "${run.config.name}": ${run.config.algorithm.id}, ${run.config.rounds} rounds of ${run.config.steps} steps on ${modelRef.title}`,
+    `run "${run.config.name}": ${run.config.algorithm.id}, ${run.config.rounds} rounds of ${run.config.steps} steps on ${offered.title}`,
   );
 
+  const stateId = createHash('sha256').update(`${origin} ${run.runId} ${options.name}`).digest('hex').slice(0, 24);
+  const storage = fileStorage(join(options.stateDir, 'participants', stateId));
+  let resumeToken = new TextDecoder().decode(await storage.get('resume-token')) || undefined;
+  if (isOver(run)) {
+    // Somebody who took part may ask again how it ended.
+    if (run.phase === 'finished' && resumeToken) return printEnd(options, run, 0);
+    throw new UserError(`this run is ${run.phase}${run.reason ? ` (${run.reason})` : ''}: nobody can join it any more`);
+  }
   const missing = options.data.find((file) => !existsSync(file));
   if (missing !== undefined) throw new UserError(`no such file: ${missing}`);
-  const gpu = await openGpuFor(modelRef.parameters, (options.software ?? false) || modelRef.allowSoftware);
+  const gpu = await openGpuFor(offered.parameters, (options.software ?? false) || offered.allowSoftware);
   const download = progressBar('downloading model');
-  const directory = await cacheModel(new URL(modelRef.url, origin), join(options.stateDir, 'models'), download.update);
+  const directory = await cacheModel(new URL(offered.url, origin), join(options.stateDir, 'models'), download.update);
   download.end();
   const source = await openModelDirectory(directorySource(directory));
   const { template, maxSeqLength, lora } = run.config;
@@ -62,9 +71,6 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
   const updateBytes = adapterLayout(source.config, lora).length * (run.config.updateDtype === 'f16' ? 2 : 4);
   note(`${examples.length} training rows stay here; ${formatBytes(updateBytes)} of adapter update leave each round`);
 
-  const stateId = createHash('sha256').update(`${origin} ${run.runId} ${options.name}`).digest('hex').slice(0, 24);
-  const storage = fileStorage(join(options.stateDir, 'participants', stateId));
-  let resumeToken = new TextDecoder().decode(await storage.get('resume-token')) || undefined;
   const socket = connectParticipant(
     origin,
     {
@@ -132,6 +138,12 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
         .catch((error: Error) => note(`cannot keep the resume token: ${error.message}`));
     },
     onNotice: note,
+    onRefused(code) {
+      // The coordinator may have lost this identity; the invitation makes a new one.
+      if (code !== 'unauthorized' || resumeToken === undefined) return false;
+      resumeToken = undefined;
+      return true;
+    },
   });
   try {
     await Promise.race([finished, left]);
@@ -139,17 +151,22 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
     socket.disconnect();
     await log.close();
   }
-  const result = {
-    run_id: run.runId,
-    phase: final?.phase ?? 'running',
-    accepted,
-    adapter_sha256: final?.adapter?.sha256 ?? null,
-  };
+  printEnd(options, final ?? run, accepted);
+}
+
+function printEnd(options: JoinOptions, run: RunView, accepted: number): void {
+  const result = { run_id: run.runId, phase: run.phase, accepted, adapter_sha256: run.adapter?.sha256 ?? null };
   printResult(
     options.json,
     result,
     () => `${result.phase}: ${accepted} updates accepted; global adapter sha256 ${result.adapter_sha256}`,
   );
+}
+
+function participantName(text: string): string {
+  const parsed = clientInfo.shape.name.safeParse(text);
+  if (parsed.success) return parsed.data;
+  throw new InvalidArgumentError(`Got ${JSON.stringify(text)}: ${parsed.error.issues[0]?.message}.`);
 }
 
 function parseJoinLink(link: string): { origin: string; token: string } {
@@ -161,6 +178,8 @@ function parseJoinLink(link: string): { origin: string; token: string } {
   return { origin: url.origin, token };
 }
 
+const joinAnswer = z.object({ run: runView, model: modelRef });
+
 async function fetchRun(origin: string, token: string): Promise<{ run: RunView; model: ModelRef }> {
   let response: Response;
   try {
@@ -171,5 +190,7 @@ async function fetchRun(origin: string, token: string): Promise<{ run: RunView; 
   const body = (await response.json().catch(() => undefined)) as { message?: string } | undefined;
   if (!response.ok)
     throw new FlError('unauthorized', body?.message ?? `the coordinator answered HTTP ${response.status}`);
-  return body as unknown as { run: RunView; model: ModelRef };
+  const answer = joinAnswer.safeParse(body);
+  if (!answer.success) throw new UserError(`${origin} answered, but not as a coordinator does: is the link right?`);
+  return answer.data;
 }

@@ -1,17 +1,20 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { runConfig } from '@cotune/fl-core/protocol';
+import { parseDataset } from '@cotune/fl-core';
+import type { RunConfig } from '@cotune/fl-core/protocol';
 import { quantizeModel } from '@cotune/kernels';
 import { directorySink, directorySource } from '@cotune/kernels/node';
 import { Command } from 'commander';
 import { type Coordinator, startCoordinator } from '../coordinator.ts';
 import { assets } from '../demo/assets.ts';
+import type { HeldOutFile } from '../evaluator/held-out.ts';
 import { createLog } from '../log.ts';
 import { requireDirectory } from './model.ts';
 import { collect, integer } from './options.ts';
 import { note, progressBar, UserError } from './output.ts';
 import { runLines } from './run-lines.ts';
+import { readRunSettings } from './run-settings.ts';
 
 interface ServeOptions {
   port: number;
@@ -48,11 +51,12 @@ export function serveCommand(): Command {
     )
     .option('--new-owner-link', 'replace the owner’s token, ending every admin session')
     .action(async (options: ServeOptions) => {
+      const settings = options.run === undefined ? undefined : await readRunSettings(options.run);
       const coordinator = await start(options);
       note(`Cotune is at ${coordinator.url}`);
       if (coordinator.ownerUrl) note(`admin console (one-time owner link): ${coordinator.ownerUrl}`);
       coordinator.subscribe(runLines(note));
-      if (options.run) note(`join link: ${await openRun(coordinator, options.run)}`);
+      if (settings) note(`join link: ${await openRun(coordinator, settings)}`);
       await stopped();
       note('closing');
       await coordinator.close();
@@ -62,10 +66,8 @@ export function serveCommand(): Command {
 async function start(options: ServeOptions): Promise<Coordinator> {
   const models = [];
   for (const dir of options.model ?? []) models.push(await offeredModel(dir, options.dataDir));
-  const evaluations = (options.evaluation ?? []).map((file) => {
-    if (!existsSync(file)) throw new UserError(`no such file: ${file}`);
-    return { id: slug(basename(file)), title: basename(file), file: resolve(file) };
-  });
+  const evaluations = [];
+  for (const file of options.evaluation ?? []) evaluations.push(await heldOutFile(file));
   return startCoordinator({
     dataDir: options.dataDir,
     port: options.port,
@@ -97,28 +99,22 @@ async function offeredModel(dir: string, dataDir: string): Promise<{ id: string;
   return { id, title, dir: out };
 }
 
-/** Creates and opens the run of a settings file, or finds it again by its name. Returns a join link. */
-async function openRun(coordinator: Coordinator, file: string): Promise<string> {
-  let settings: unknown;
-  try {
-    settings = JSON.parse(await readFile(file, 'utf8'));
-  } catch (error) {
-    if (error instanceof SyntaxError) throw new UserError(`${file} is not JSON: ${error.message}`);
-    throw error;
-  }
-  const parsed = runConfig.safeParse(settings);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    throw new UserError(`${file}: ${issue?.path.join('.') || 'settings'}: ${issue?.message}`);
-  }
+/** Creates and opens a run, or finds it again by its name. Returns a join link. */
+async function openRun(coordinator: Coordinator, config: RunConfig): Promise<string> {
   const { runs } = await coordinator.adminCall('runs:list', {});
-  const existing = runs.find((run) => run.config.name === parsed.data.name);
-  const run =
-    existing ??
-    (await coordinator.adminCall('run:create', { requestId: crypto.randomUUID(), config: parsed.data })).run;
+  const existing = runs.find((run) => run.config.name === config.name);
+  const run = existing ?? (await coordinator.adminCall('run:create', { requestId: crypto.randomUUID(), config })).run;
   if (run.phase === 'draft')
     await coordinator.adminCall('run:open', { requestId: crypto.randomUUID(), runId: run.runId });
   return coordinator.createInvitation(run.runId);
+}
+
+/** A held-out file, once it is known to have rows. */
+async function heldOutFile(file: string): Promise<HeldOutFile> {
+  if (!existsSync(file)) throw new UserError(`no such file: ${file}`);
+  const { rows } = parseDataset(await readFile(file), { fileName: basename(file) });
+  if (rows.length === 0) throw new UserError(`no usable row to evaluate on in ${file}`);
+  return { id: slug(basename(file)), title: basename(file), file: resolve(file) };
 }
 
 function slug(name: string): string {

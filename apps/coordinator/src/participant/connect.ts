@@ -21,10 +21,22 @@ export function connectParticipant(
 export function drive(
   socket: ParticipantSocket,
   participant: Participant,
-  listen: { onWelcome(resumeToken: string): void; onNotice(message: string): void },
+  listen: {
+    onWelcome(resumeToken: string): void;
+    onNotice(message: string): void;
+    /** Whether a refused handshake can be mended (by another token): then it is tried again at once. */
+    onRefused?(code: FlErrorCode): boolean;
+  },
 ): Promise<void> {
-  return new Promise((resolve, reject) => {
+  let refusals = 0;
+  let over = false;
+  /** After a disconnect or a refusal by the server socket.io does not come back by itself. */
+  const comeBack = () => {
+    setTimeout(() => over || socket.connect(), Math.min(10_000, 500 * 2 ** refusals++));
+  };
+  return new Promise<void>((resolve, reject) => {
     socket.on('welcome', (welcome) => {
+      refusals = 0;
       listen.onWelcome(welcome.resumeToken);
       participant.onWelcome(welcome);
     });
@@ -45,17 +57,21 @@ export function drive(
     socket.on('notice', ({ message }) => listen.onNotice(message));
     socket.on('disconnect', (reason) => {
       participant.onDisconnect();
-      if (removed) return;
+      if (removed || reason === 'io client disconnect') return;
       listen.onNotice(`connection lost (${reason}); reconnecting`);
-      // After a disconnect by the server socket.io does not reconnect by itself.
-      if (reason === 'io server disconnect') socket.connect();
+      if (reason === 'io server disconnect') comeBack();
     });
     socket.on('connect_error', (error) => {
       const data = (error as Error & { data?: { code: FlErrorCode; message: string } }).data;
       // Without data the coordinator is unreachable: socket.io keeps trying. With it, it refused.
-      if (data) reject(new FlError(data.code, data.message));
-      else listen.onNotice(`cannot reach the coordinator (${error.message}); trying again`);
+      if (!data) return listen.onNotice(`cannot reach the coordinator (${error.message}); trying again`);
+      if (listen.onRefused?.(data.code)) return socket.connect();
+      if (data.code !== 'busy' && data.code !== 'internal') return reject(new FlError(data.code, data.message));
+      listen.onNotice(`${data.message}; trying again`);
+      comeBack();
     });
     socket.connect();
+  }).finally(() => {
+    over = true;
   });
 }

@@ -18,19 +18,24 @@ export function createAdmission(options: {
   db: Db;
   now: () => number;
   run: (runId: string) => RunEngine | undefined;
+  modelRef: (modelId: string) => Promise<unknown>;
 }): Admission {
-  const { db, now, run } = options;
+  const { db, now, run, modelRef } = options;
 
-  const existing = (runId: string): RunEngine => {
+  const existing = async (runId: string): Promise<RunEngine> => {
     const found = run(runId);
     if (!found) throw new FlError('not-found', `run ${runId} is gone`);
+    const { modelId } = found.state().config;
+    await modelRef(modelId).catch(() => {
+      throw new FlError('busy', `model "${modelId}" is not offered at the moment: its operator has to bring it back`);
+    });
     return found;
   };
 
   const resume = async (token: string, adapter: string) => {
     const row = await participantByResumeToken(db, token);
     if (!row) throw new FlError('unauthorized', 'unknown resume token: join again with an invitation');
-    const engine = existing(row.run_id);
+    const engine = await existing(row.run_id);
     const known = engine.state().participants.find((one) => one.participantId === row.participant_id);
     if (known?.removed) throw new FlError('forbidden', 'you were removed from this run');
     // A crash may have come between the participant's row and its 'joined' event.
@@ -46,7 +51,7 @@ export function createAdmission(options: {
     async admit({ token, client }) {
       if (token.startsWith('resume_')) return resume(token, client.adapter);
       const invitation = await usableInvitation(db, token, now());
-      const engine = existing(invitation.run_id);
+      const engine = await existing(invitation.run_id);
       const participantId = newId('p');
       const resumeToken = newToken('resume');
       // The use, the identity and the event stand or fall together.

@@ -14,16 +14,19 @@ export type Db = Kysely<Database>;
  */
 export async function openDatabase(dataDir: string): Promise<Db> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
-  const sqlite = new Sqlite(join(dataDir, 'cotune.db'));
-  sqlite.pragma('journal_mode = WAL');
-  sqlite.pragma('synchronous = FULL');
-  sqlite.pragma('busy_timeout = 5000');
+  const path = join(dataDir, 'cotune.db');
+  const sqlite = new Sqlite(path);
   const db = new Kysely<Database>({ dialect: new SqliteDialect({ database: sqlite }) });
   try {
+    sqlite.pragma('journal_mode = WAL');
+    sqlite.pragma('synchronous = FULL');
+    sqlite.pragma('busy_timeout = 5000');
     await migrate(db);
   } catch (error) {
     await db.destroy();
-    throw error;
+    const { code, message } = error as { code?: string; message: string };
+    if (code !== 'SQLITE_NOTADB' && code !== 'SQLITE_CORRUPT') throw error;
+    throw new Error(`${path} is damaged (${message}): put a backup in its place, or choose another data directory`);
   }
   return db;
 }

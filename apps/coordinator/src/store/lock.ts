@@ -6,7 +6,10 @@ import { join } from 'node:path';
  * killed process left behind is taken over.
  */
 export async function lockDataDir(dataDir: string): Promise<() => Promise<void>> {
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  await mkdir(dataDir, { recursive: true, mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST' && error.code !== 'ENOTDIR') throw error;
+    throw new Error(`${dataDir} is not a directory: choose another data directory`);
+  });
   const path = join(dataDir, 'coordinator.lock');
   for (let attempt = 0; attempt < 2; attempt++) {
     try {

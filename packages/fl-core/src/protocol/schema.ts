@@ -140,8 +140,15 @@ export const runView = z.object({
 export type RunView = z.infer<typeof runView>;
 
 // ---- /participant ----
+/** No control characters, and none that turn the direction of the text around them: names are shown in terminals and logs. */
+const plainText = /^[^\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]*$/u;
 export const clientInfo = z.object({
-  name: z.string().min(1).max(80),
+  name: z
+    .string()
+    .min(1)
+    .max(80)
+    .regex(plainText, 'expected no control characters')
+    .refine((name) => name.trim() !== '', 'expected more than spaces'),
   adapter: z.string().max(300),
   features: z.array(z.string().max(80)).max(200),
 });
