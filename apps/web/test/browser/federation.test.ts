@@ -2,7 +2,16 @@ import { readFile } from 'node:fs/promises';
 import type { Browser, Page, WebSocket } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { audit } from './audit.ts';
-import { type Coordinator, createRun, newTab, openBrowser, shoot, startCoordinator, untilPhase } from './stage.ts';
+import {
+  type Coordinator,
+  createRun,
+  joinFromNode,
+  newTab,
+  openBrowser,
+  shoot,
+  startCoordinator,
+  untilPhase,
+} from './stage.ts';
 
 /** Distinctive text planted in the owner's file; nothing that leaves the tab may contain it. */
 const PLANTED = 'Xylophagous Quokka 91b7';
@@ -12,8 +21,8 @@ const SHORT_RUN = {
   'Steps a round': 2,
   'Examples a step': 4,
   'Tokens an example': 64,
-  'Fewest participants': 2,
-  'Most participants': 2,
+  'Fewest participants': 3,
+  'Most participants': 3,
 };
 
 let coordinator: Coordinator;
@@ -69,10 +78,10 @@ function plantedFile(): Buffer {
 }
 
 describe('federation in real tabs', () => {
-  it('two tabs end with the coordinator’s adapter, and nothing of the data leaves', async () => {
+  it('two tabs and a Node participant end with the coordinator’s adapter, and nothing of the data leaves', async () => {
     const admin = await newTab(browser);
     await admin.page.goto(coordinator.ownerUrl);
-    const link = await createRun(admin.page, { name: 'Two tabs', numbers: SHORT_RUN });
+    const link = await createRun(admin.page, { name: 'Two tabs and Node', numbers: SHORT_RUN });
 
     const own = await newTab(browser);
     const sent = recordSent(own.page);
@@ -93,6 +102,7 @@ describe('federation in real tabs', () => {
 
     const other = await newTab(browser);
     await other.page.goto(`${link}?auto=1&demo=2`);
+    const node = joinFromNode(link);
     await untilPhase(own.page, ['training', 'uploading', 'uploaded', 'finished']);
     await shoot(own.page, 'join-training');
     await shoot(admin.page, 'admin-running');
@@ -101,10 +111,11 @@ describe('federation in real tabs', () => {
     await Promise.all([own.page, other.page].map((page) => untilPhase(page, ['finished'])));
 
     const hashes = await Promise.all(
-      [own.page, other.page].map((page) => page.getByTestId('adapter-sha256').textContent()),
+      [own.page, other.page].map((page) => page.getByTestId('adapter-sha256').textContent({ timeout: 120_000 })),
     );
     expect(hashes[0]).toMatch(/^[0-9a-f]{64}$/);
     expect(hashes[1]).toBe(hashes[0]);
+    expect(await node).toBe(hashes[0]);
     expect(await served(own.page, hashes[0] ?? '')).toBe(hashes[0]);
 
     await own.page.getByTestId('compare-button').click();
@@ -129,7 +140,7 @@ describe('federation in real tabs', () => {
     await admin.page.locator('[data-testid=run-page][data-phase=finished][data-rounds="2"]').waitFor();
     expect(await admin.page.getByTestId('round-row').count()).toBe(2);
     expect(await admin.page.getByTestId('baseline-row').count()).toBe(1);
-    expect(await admin.page.getByTestId('participant-row').count()).toBe(2);
+    expect(await admin.page.getByTestId('participant-row').count()).toBe(3);
     await admin.page.getByRole('img', { name: /Held-out loss/ }).waitFor();
     await shoot(admin.page, 'admin-finished');
     expect.soft(await audit(admin.page)).toEqual([]);

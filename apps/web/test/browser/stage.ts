@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 
 const CLI = fileURLToPath(new URL('../../../coordinator/dist/cotune.js', import.meta.url));
+const DEMO_SHARD = fileURLToPath(new URL('../../../coordinator/demo/data/participant-1.jsonl', import.meta.url));
 const SHOTS = fileURLToPath(new URL('../../test-results/', import.meta.url));
 const CHROMIUM_FLAGS = [
   '--headless=new',
@@ -57,6 +58,21 @@ function serve(dataDir: string, port: string): ChildProcess {
   return spawn(process.execPath, [CLI, 'serve', '--demo', '--port', port, '--data-dir', dataDir], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+}
+
+/** A participant without a browser, on the first demo shard; resolves at the run's end with the sha256 of its adapter. */
+export async function joinFromNode(link: string): Promise<string> {
+  const stateDir = await mkdtemp(join(tmpdir(), 'cotune-web-join-'));
+  const args = ['join', link, '--data', DEMO_SHARD, '--name', 'Node', '--state-dir', stateDir, '--json'];
+  const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    output += chunk.toString('utf8');
+  });
+  const code = await new Promise((resolve) => child.once('exit', resolve));
+  await rm(stateDir, { recursive: true, force: true });
+  if (code !== 0) throw new Error(`cotune join ended with ${code}`);
+  return (JSON.parse(output) as { adapter_sha256: string }).adapter_sha256;
 }
 
 /** Resolves with what matched in the output. */
