@@ -1,7 +1,7 @@
+import { crc32 } from 'node:zlib';
 import {
   allFinite,
   CHUNK_BYTES,
-  crc32,
   decodeVector,
   encodedBytes,
   FlError,
@@ -18,7 +18,7 @@ import type { PartialFiles } from '../blobs/partial-files.ts';
 import { inTurn } from '../in-turn.ts';
 import type { RunEngine } from '../run-engine.ts';
 import { createBitmapWriter } from '../store/bitmap-writer.ts';
-import type { Db } from '../store/database.ts';
+import { type Db, withoutSync } from '../store/database.ts';
 import { newId } from '../store/tokens.ts';
 import {
   deleteUpload,
@@ -140,7 +140,7 @@ export function createUploads(options: UploadOptions): UploadService {
       message: null,
       updated_at_ms: now(),
     };
-    await insertUpload(db, row);
+    await withoutSync(db, (trx) => insertUpload(trx, row)); // lost in a power cut, it is opened again
     receptions.set(row.upload_id, { row, receivedBytes: 0, inFlight: 0, checks: 0 });
     return ticket(row);
   };

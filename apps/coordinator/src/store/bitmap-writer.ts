@@ -1,9 +1,9 @@
-import type { Db } from './database.ts';
+import { type Db, withoutSync } from './database.ts';
 import { saveBitmap } from './uploads.ts';
 
 /** Persists bitmaps of chunks in groups: whatever arrives while one transaction is written shares the next one. */
 export interface BitmapWriter {
-  /** Resolves when the bitmap, as it is then or later, is durable. */
+  /** Resolves when the bitmap, as it is then or later, is written: a killed process loses none of it. */
   save(uploadId: string, have: Uint8Array): Promise<void>;
 }
 
@@ -16,7 +16,7 @@ export function createBitmapWriter(db: Db, now: () => number): BitmapWriter {
     const group = pending;
     pending = new Map();
     next = undefined;
-    await db.transaction().execute(async (trx) => {
+    await withoutSync(db, async (trx) => {
       for (const [uploadId, have] of group) await saveBitmap(trx, uploadId, have, now());
     });
   };

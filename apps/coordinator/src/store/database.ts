@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Kysely, SqliteDialect } from 'kysely';
+import { Kysely, SqliteDialect, sql } from 'kysely';
 import Sqlite from 'libsql';
 import { migrate } from './migrations.ts';
 import type { Database } from './schema.ts';
@@ -29,4 +29,19 @@ export async function openDatabase(dataDir: string): Promise<Db> {
     throw new Error(`${path} is damaged (${message}): put a backup in its place, or choose another data directory`);
   }
   return db;
+}
+
+/**
+ * A transaction that survives `kill -9`, and a power cut only once a later ordinary one has committed: it waits for no
+ * disk. For what can be asked for again, such as which chunks of an upload came.
+ */
+export async function withoutSync(db: Db, work: (trx: Db) => Promise<void>): Promise<void> {
+  await db.connection().execute(async (one) => {
+    await sql`PRAGMA synchronous = NORMAL`.execute(one);
+    try {
+      await one.transaction().execute(work);
+    } finally {
+      await sql`PRAGMA synchronous = FULL`.execute(one);
+    }
+  });
 }
