@@ -52,6 +52,12 @@ export function connectParticipant(
   });
   listener.onConnection('connecting');
   let closed = false;
+  let refusals = 0;
+  /** socket.io leaves it to us to come back after the server closed the connection or refused it. */
+  const comeBack = () => {
+    listener.onConnection('reconnecting');
+    setTimeout(() => closed || socket.connect(), Math.min(10_000, 1000 * 2 ** refusals++));
+  };
   /** Parses at the door; what does not fit is reported, never passed on. */
   const on = <T>(event: keyof ServerToParticipant, schema: z.ZodType<T>, handle: (value: T) => void) =>
     socket.on(event, (payload: unknown) => {
@@ -60,6 +66,7 @@ export function connectParticipant(
       else listener.onMalformed(event);
     });
   on('welcome', welcome, (value) => {
+    refusals = 0;
     listener.onConnection('online');
     listener.onWelcome(value);
   });
@@ -73,16 +80,18 @@ export function connectParticipant(
   on('notice', notice, ({ message }) => listener.onNotice(message));
   socket.on('disconnect', (reason) => {
     if (closed) return;
-    listener.onConnection('reconnecting');
-    // socket.io leaves it to us to come back after the server closed the connection.
-    if (reason === 'io server disconnect') setTimeout(() => closed || socket.connect(), 1000);
+    if (reason === 'io server disconnect') comeBack();
+    else listener.onConnection('reconnecting');
   });
   socket.on('connect_error', (error) => {
     const refusal = z
       .object({ code: z.string(), message: z.string() })
       .safeParse((error as Error & { data?: unknown }).data);
-    if (refusal.success) listener.onRefused(refusal.data.code, refusal.data.message);
-    else listener.onConnection('reconnecting');
+    if (!refusal.success) return listener.onConnection('reconnecting');
+    const { code, message } = refusal.data;
+    // A coordinator that restarts or is overloaded says so; it will let us in later.
+    if (code === 'busy' || code === 'internal') comeBack();
+    else listener.onRefused(code, message);
   });
   return {
     port: socketPort(socket),

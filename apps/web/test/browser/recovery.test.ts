@@ -78,6 +78,26 @@ describe('recovery', () => {
     await context.close();
   });
 
+  it('a coordinator that says that it is busy is asked again', async () => {
+    const link = await newRun('Busy', { Rounds: 1, 'Steps a round': 1 });
+    const { page, context } = await newTab(browser);
+    let refused = false;
+    // The first connection is answered here, in the words of Engine.IO 4 and Socket.IO 5; the second reaches the coordinator.
+    await context.routeWebSocket(/socket\.io/, (socket) => {
+      if (refused) return void socket.connectToServer();
+      socket.onMessage((message) => {
+        if (!String(message).startsWith('40/participant')) return;
+        refused = true;
+        socket.send('44/participant,{"message":"busy","data":{"code":"busy","message":"shutting down"}}');
+      });
+      socket.send('0{"sid":"stage","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}');
+    });
+    await page.goto(`${link}?auto=1&demo=1`);
+    await untilPhase(page, ['finished']);
+    expect(refused).toBe(true);
+    await context.close();
+  });
+
   it('a lost GPU is opened again, and the round is not declined', async () => {
     const link = await newRun('Lost GPU', { 'Steps a round': 12 });
     const { page, context } = await newTab(browser);
