@@ -59,7 +59,10 @@ export function createEffects(services: EffectServices): EffectPerformer {
     void job.finally(() => working.delete(job));
   };
 
-  /** Held-out metrics of an adapter; null (and said so) when this machine cannot evaluate. Training goes on without. */
+  /**
+   * Held-out metrics of an adapter; null (and said so) when this machine cannot evaluate: training goes on without. A loss
+   * that is not finite is a result, not a failure: `reduce` must see it, or it would publish a diverged model.
+   */
   const evaluate = async (run: RunEngine, adapter: BlobRef): Promise<HeldOutMetrics | null> => {
     const { config } = run.state();
     if (!config.evaluationId) return null;
@@ -80,7 +83,8 @@ export function createEffects(services: EffectServices): EffectPerformer {
       const model = await services.models.open(config.modelId);
       const vector = initAdapter(adapterLayout(model.config, config.lora), config.seed);
       const adapter = await blobs.put('adapter', encodeVector(vector, { dtype: 'f32', round: 0 }));
-      const baseline = await evaluate(run, adapter);
+      const metrics = await evaluate(run, adapter);
+      const baseline = metrics && Number.isFinite(metrics.lossNats) ? metrics : null;
       if (!closed) await run.dispatch({ type: 'started', adapter, baseline });
     } catch (error) {
       if (closed) return;

@@ -4,7 +4,7 @@ import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type BlobRef, FlError } from '@cotune/fl-core';
 import { blobRow, deleteBlobRow, insertBlob } from '../store/blob-rows.ts';
-import type { Db } from '../store/database.ts';
+import { type Db, withoutSync } from '../store/database.ts';
 import type { BlobKind } from '../store/schema.ts';
 
 /** A blob being read in slices. */
@@ -44,7 +44,8 @@ export async function openBlobStore(db: Db, dataDir: string, now: () => number):
     await syncFile(path);
     await rename(path, target);
     await syncFile(dirname(target));
-    await insertBlob(db, { sha256, kind, bytes, atMs: now() });
+    // Whatever refers to the blob is written later, and takes this row to the disk with it.
+    await withoutSync(db, (trx) => insertBlob(trx, { sha256, kind, bytes, atMs: now() }));
     return { url: `/api/adapters/${sha256}`, sha256, bytes };
   };
 

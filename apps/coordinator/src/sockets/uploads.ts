@@ -55,6 +55,8 @@ export interface UploadOptions {
 const MAX_EXAMPLES = 1e9;
 /** Chunks that an upload may send in all, as a multiple of its size: room for retries, not for a flood. */
 const RESEND_FACTOR = 4;
+/** Files that are hashed and made durable at the same time. */
+const DISK_LANES = 4;
 
 /** An upload being received; the bitmap is also in the database, everything else can be lost. */
 interface Reception {
@@ -71,6 +73,7 @@ export function createUploads(options: UploadOptions): UploadService {
   const receptions = new Map<string, Reception>();
   const bitmaps = createBitmapWriter(db, now);
   const underWay = new Map<string, Promise<unknown>>();
+  let lane = 0;
 
   const reception = async (participantId: string, uploadId: string): Promise<Reception> => {
     let found = receptions.get(uploadId);
@@ -194,8 +197,7 @@ export function createUploads(options: UploadOptions): UploadService {
       if (got < chunks) throw new FlError('incomplete', `got ${got} of ${chunks} chunks: send the others first`);
       if (found.inFlight > 0) throw new FlError('busy', 'chunks of this upload are still being written: commit again');
       found.checks++;
-      // One at a time: each holds a whole update in memory.
-      return inTurn(underWay, 'validation', () => accept(run, row)).finally(() => {
+      return inTurn(underWay, uploadId, () => accept(run, row)).finally(() => {
         found.checks--;
       });
     },
@@ -221,19 +223,30 @@ export function createUploads(options: UploadOptions): UploadService {
   };
 
   const accept = async (run: RunEngine, row: UploadRow): Promise<UploadVerdict> => {
-    const { round, attempt, participant_id: participantId, sha256, bytes, examples } = row;
+    const { round, attempt, participant_id: participantId, sha256 } = row;
     const before = judgeUpload(run.state(), { participantId, round, attempt, sha256 });
     if (before.status !== 'new') return settle(run, row, before); // a repetition waited for its turn
-    const path = partials.path(row.upload_id);
+    lane = (lane + 1) % DISK_LANES;
+    const unlike = await inTurn(underWay, `disk ${lane}`, () => secure(row));
+    if (unlike) return settle(run, row, rejection(run, 'wrong-hash', unlike));
+    // One at a time: each holds a whole update in memory.
+    return inTurn(underWay, 'validation', () => count(run, row));
+  };
+
+  /** Checks the hash of a complete file and makes it a blob; returns why it cannot be one. */
+  const secure = async ({ upload_id: uploadId, sha256, bytes }: UploadRow): Promise<string | undefined> => {
     // After a crash between moving the file and the event, the bytes are a blob already.
-    if (!(await blobs.find('update', sha256))) {
-      // A power cut may lose bytes that the bitmap has; like damaged ones, they are asked for again.
-      const actual = await hashFile(path).catch(() => 'unreadable');
-      if (actual !== sha256) {
-        return settle(run, row, rejection(run, 'wrong-hash', `sha256 is ${actual}, announced was ${sha256}`));
-      }
-      await blobs.adopt('update', path, sha256, bytes);
-    }
+    if (await blobs.find('update', sha256)) return undefined;
+    // A power cut may lose bytes that the bitmap has; like damaged ones, they are asked for again.
+    const path = partials.path(uploadId);
+    const actual = await hashFile(path).catch(() => 'unreadable');
+    if (actual !== sha256) return `sha256 is ${actual}, announced was ${sha256}`;
+    await blobs.adopt('update', path, sha256, bytes);
+    return undefined;
+  };
+
+  const count = async (run: RunEngine, row: UploadRow): Promise<UploadVerdict> => {
+    const { round, attempt, participant_id: participantId, sha256, bytes, examples } = row;
     try {
       const { vector, round: labelled, dtype } = decodeVector(await blobs.read(sha256));
       if (labelled !== round)
