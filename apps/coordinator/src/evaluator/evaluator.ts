@@ -1,4 +1,4 @@
-import { FlError, type HeldOutMetrics, type RunConfig } from '@cotune/fl-core';
+import type { HeldOutMetrics, RunConfig } from '@cotune/fl-core';
 import { createTrainer, type Gpu, loadModel, type Model, type TokenizedExample, type Trainer } from '@cotune/kernels';
 import { openNodeGpu } from '@cotune/kernels/node';
 import type { Log } from '../log.ts';
@@ -9,7 +9,8 @@ import type { ModelCatalog } from './model-catalog.ts';
 export interface Evaluator {
   /**
    * Loss in nats per label token and share of rows answered exactly. Evaluations run one after another; the GPU is opened
-   * and the model loaded for the first one. Throws GpuError where there is no WebGPU, FlError 'not-finite'.
+   * and the model loaded for the first one. A diverged adapter's loss may be NaN.
+   * Throws GpuError where there is no WebGPU.
    */
   evaluate(job: { config: RunConfig; evaluationId: string; vector: Float32Array }): Promise<HeldOutMetrics>;
   close(): Promise<void>;
