@@ -25,7 +25,7 @@ export async function loadData(
     const data = parseDataset(await readFile(file), { fileName: basename(file) });
     for (const row of data.rejected) rejected.push({ file, ...row });
     const tokenized = tokenizeRows(data.rows, options);
-    examples.push(...tokenized.examples);
+    for (const example of tokenized.examples) examples.push(example); // too many to spread into one call
     truncatedRows += tokenized.truncatedRows;
     for (const row of tokenized.rejected) rejected.push({ file, ...row });
   }

@@ -3,6 +3,7 @@ import { FlError, type ModelRef, type RunView } from '@cotune/fl-core';
 import { getConnInfo } from '@hono/node-server/conninfo';
 import { type Context, Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
+import { routePath } from 'hono/route';
 import type { BlobStore } from '../blobs/blob-store.ts';
 import type { ModelCatalog } from '../evaluator/model-catalog.ts';
 import type { Log } from '../log.ts';
@@ -43,7 +44,8 @@ export function createApp(services: HttpServices): Hono {
   });
   app.onError((error, context) => {
     if (error instanceof HTTPException) return error.getResponse();
-    log.error({ err: error, path: context.req.path }, 'request failed');
+    // The pattern, not the path: a join link's path is a secret.
+    log.error({ err: error, route: routePath(context, -1) }, 'request failed');
     return context.json({ code: 'internal', message: 'the coordinator failed; its log says why' }, 500);
   });
 
