@@ -44,33 +44,38 @@ export function demoCommand(): Command {
 
 async function runDemo(options: DemoOptions): Promise<void> {
   const startedAtMs = Date.now();
+  const interrupted = stopped();
   const directory = await mkdtemp(join(tmpdir(), 'cotune-demo-'));
-  const coordinator = await startCoordinator({
-    dataDir: join(directory, 'data'),
-    port: options.port,
-    demo: true,
-    webDir: assets.web(),
-    log: createLog('warn'),
-  });
+  let coordinator: Coordinator | undefined;
   let participants: DemoParticipants | undefined;
+  /** Work that Ctrl-C cuts short; what was opened is closed all the same. */
+  const unlessInterrupted = async <T>(work: Promise<T>): Promise<T> =>
+    Promise.race([work, interrupted.then(() => Promise.reject(new UserError('stopped before the end')))]);
   try {
+    coordinator = await startCoordinator({
+      dataDir: join(directory, 'data'),
+      port: options.port,
+      demo: true,
+      webDir: assets.web(),
+      log: createLog('warn'),
+    });
     note(`dashboard: ${coordinator.ownerUrl ?? coordinator.url}`);
     const config = demoRunConfig({ seed: options.seed });
     const { run } = await coordinator.adminCall('run:create', { requestId: crypto.randomUUID(), config });
     await coordinator.adminCall('run:open', { requestId: crypto.randomUUID(), runId: run.runId });
     const finished = followRun(coordinator, run.runId, config);
     participants = await openParticipants(options, await coordinator.createInvitation(run.runId), directory);
-    const view = await Promise.race([finished, participants.failed]);
+    const view = await unlessInterrupted(Promise.race([finished, participants.failed]));
     await participants.close();
-    const locals = await trainLocals(config);
+    const locals = await unlessInterrupted(trainLocals(config));
     report(options, view, locals, (Date.now() - startedAtMs) / 1000);
     if (!options.exit) {
       note(`the dashboard stays at ${coordinator.url}; press Ctrl-C to end`);
-      await stopped();
+      await interrupted;
     }
   } finally {
     await participants?.close();
-    await coordinator.close();
+    await coordinator?.close();
     await rm(directory, { recursive: true, force: true });
   }
 }

@@ -25,7 +25,7 @@ export function progressBar(title: string, now: () => number = Date.now): Progre
     update(done, total, note = '') {
       const share = total > 0 ? Math.min(1, done / total) : 1;
       const elapsedMs = now() - startedAtMs;
-      const left = share > 0 && share < 1 ? `, ${formatDuration((elapsedMs / share) * (1 - share))} left` : '';
+      const left = share >= 0.05 && share < 1 ? `, ${formatDuration((elapsedMs / share) * (1 - share))} left` : '';
       if (stream.isTTY) {
         if (share < 1 && now() - lastDrawMs < 80) return;
         lastDrawMs = now();

@@ -55,6 +55,7 @@ export function serveCommand(): Command {
       const coordinator = await start(options);
       note(`Cotune is at ${coordinator.url}`);
       if (coordinator.ownerUrl) note(`admin console (one-time owner link): ${coordinator.ownerUrl}`);
+      else note('admin console: log in with the owner link of the first start, or get another with --new-owner-link');
       coordinator.subscribe(runLines(note));
       if (settings) note(`join link: ${await openRun(coordinator, settings)}`);
       await stopped();
@@ -125,9 +126,15 @@ function slug(name: string): string {
     .replace(/^-|-$/g, '');
 }
 
-/** Resolves at SIGINT or SIGTERM. */
+/** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */
 export function stopped(): Promise<void> {
   return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+    let asked = false;
+    const stop = () => {
+      if (asked) process.exit(130);
+      asked = true;
+      resolve();
+    };
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
   });
 }

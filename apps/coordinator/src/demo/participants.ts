@@ -46,6 +46,10 @@ export async function openTabs(
   const browser = await chromium.launch({
     executablePath,
     headless: true,
+    // The command closes the browser itself; Playwright would end the whole process.
+    handleSIGINT: false,
+    handleSIGTERM: false,
+    handleSIGHUP: false,
     args: [...CHROMIUM_FLAGS, ...root, ...software],
   });
   let closing = false;

@@ -28,19 +28,21 @@ async function createDawn(): Promise<GPU> {
 }
 
 /**
- * The WebGPU entry point of this Node process. With `allowSoftware`, a machine without any adapter is given a software
- * Vulkan driver (llvmpipe, else SwiftShader) through VK_ICD_FILENAMES, which the Vulkan loader reads at Dawn's creation.
+ * The WebGPU entry point of this Node process. With `allowSoftware`, a machine without any adapter is given the first
+ * software Vulkan driver that works (llvmpipe, else SwiftShader) through VK_ICD_FILENAMES, which the Vulkan loader reads at Dawn's creation.
  */
 export async function nodeGpu(options: OpenGpuOptions = {}): Promise<GPU> {
   const current = kept.cotuneDawn?.at(-1);
   if (current) return current;
-  const gpu = await createDawn();
+  let gpu = await createDawn();
   if (!options.allowSoftware || process.env.VK_ICD_FILENAMES) return gpu;
-  if (await gpu.requestAdapter({ powerPreference: 'high-performance' })) return gpu;
-  const driver = SOFTWARE_DRIVERS.find((path) => existsSync(path));
-  if (!driver) return gpu;
-  process.env.VK_ICD_FILENAMES = driver;
-  return createDawn();
+  // A driver that is there may still be refused (Dawn takes no llvmpipe before Mesa 25), so each is tried.
+  for (const driver of SOFTWARE_DRIVERS.filter((path) => existsSync(path))) {
+    if (await gpu.requestAdapter({ powerPreference: 'high-performance' })) return gpu;
+    process.env.VK_ICD_FILENAMES = driver;
+    gpu = await createDawn();
+  }
+  return gpu;
 }
 
 /** Opens this machine's GPU from Node; software adapters only with `allowSoftware`. Throws GpuError with what to install. */
