@@ -8,7 +8,13 @@ import { Command } from 'commander';
 import { type Coordinator, startCoordinator } from '../coordinator.ts';
 import { assets, DEMO_PARTICIPANTS } from '../demo/assets.ts';
 import { localBaseline } from '../demo/local-baseline.ts';
-import { type DemoParticipants, findChromium, openTabs, spawnNodeParticipants } from '../demo/participants.ts';
+import {
+  type DemoParticipants,
+  findChromium,
+  openTabs,
+  type Stage,
+  spawnNodeParticipants,
+} from '../demo/participants.ts';
 import { demoRunConfig } from '../demo/run-config.ts';
 import { createLog } from '../log.ts';
 import { loadData } from './data.ts';
@@ -64,7 +70,9 @@ async function runDemo(options: DemoOptions): Promise<void> {
     const { run } = await coordinator.adminCall('run:create', { requestId: crypto.randomUUID(), config });
     await coordinator.adminCall('run:open', { requestId: crypto.randomUUID(), runId: run.runId });
     const finished = followRun(coordinator, run.runId, config);
-    participants = await openParticipants(options, await coordinator.createInvitation(run.runId), directory);
+    const joinUrl = await coordinator.createInvitation(run.runId);
+    const stage = { joinUrl, count: DEMO_PARTICIPANTS, joined: whenJoined(coordinator, run.runId) };
+    participants = await openParticipants(options, stage, directory);
     const view = await unlessInterrupted(Promise.race([finished, participants.failed]));
     await participants.close();
     const locals = await unlessInterrupted(trainLocals(config));
@@ -80,19 +88,32 @@ async function runDemo(options: DemoOptions): Promise<void> {
   }
 }
 
-async function openParticipants(options: DemoOptions, joinUrl: string, directory: string): Promise<DemoParticipants> {
+async function openParticipants(options: DemoOptions, stage: Stage, directory: string): Promise<DemoParticipants> {
   const chromium = findChromium();
   const kind = options.participants ?? (chromium ? 'tabs' : 'node');
   if (kind === 'node') {
     note(`opening ${DEMO_PARTICIPANTS} Node participants`);
-    return spawnNodeParticipants(joinUrl, DEMO_PARTICIPANTS, directory);
+    return spawnNodeParticipants(stage, directory);
   }
   if (!chromium) throw new UserError('no Chromium or Chrome found: set COTUNE_CHROMIUM, or use --participants node');
   note(`opening ${DEMO_PARTICIPANTS} headless browser tabs`);
   const probe = await openGpuFor(0, true);
   const software = probe.adapter.kind !== 'hardware';
   probe.destroy();
-  return openTabs(chromium, joinUrl, DEMO_PARTICIPANTS, software);
+  return openTabs(chromium, stage, software);
+}
+
+/** Resolves, by the number asked for, when so many participants have joined the run. */
+function whenJoined(coordinator: Coordinator, runId: string): (count: number) => Promise<void> {
+  let here = 0;
+  let waiting: { count: number; resolve: () => void }[] = [];
+  coordinator.subscribe((event) => {
+    if (event.type !== 'run' || event.run.runId !== runId) return;
+    here = event.run.participants;
+    for (const one of waiting) if (here >= one.count) one.resolve();
+    waiting = waiting.filter((one) => here < one.count);
+  });
+  return (count) => new Promise((resolve) => (here >= count ? resolve() : waiting.push({ count, resolve })));
 }
 
 /** Shows rounds as they go; resolves with the finished run. */

@@ -25,6 +25,30 @@ export function findChromium(): string | undefined {
   ].find((path) => path && existsSync(path));
 }
 
+/** How long one participant may take from opening to joining. */
+const JOIN_TIMEOUT_MS = 180_000;
+
+/** What the participants are opened for. */
+export interface Stage {
+  readonly joinUrl: string;
+  readonly count: number;
+  /** Resolves when so many participants have joined. */
+  joined(count: number): Promise<void>;
+}
+
+/** Opens one after the other, each when the one before has joined: seeds go by order of joining, so a run can be repeated. */
+async function openInTurn({ count, joined }: Stage, open: (ordinal: number) => Promise<void> | void): Promise<void> {
+  for (let ordinal = 1; ordinal <= count; ordinal++) {
+    await open(ordinal);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const error = new Error(`participant ${ordinal} did not join within ${JOIN_TIMEOUT_MS / 1000} s`);
+      timer = setTimeout(() => reject(error), JOIN_TIMEOUT_MS);
+    });
+    await Promise.race([joined(ordinal), late]).finally(() => clearTimeout(timer));
+  }
+}
+
 const CHROMIUM_FLAGS = [
   '--enable-unsafe-webgpu',
   '--no-first-run',
@@ -35,12 +59,7 @@ const CHROMIUM_FLAGS = [
 ];
 
 /** Headless Chromium with one isolated profile a tab, so that every tab is a participant of its own. */
-export async function openTabs(
-  executablePath: string,
-  joinUrl: string,
-  count: number,
-  softwareGpu: boolean,
-): Promise<DemoParticipants> {
+export async function openTabs(executablePath: string, stage: Stage, softwareGpu: boolean): Promise<DemoParticipants> {
   const root = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
   const software = softwareGpu ? ['--use-webgpu-adapter=swiftshader'] : [];
   const browser = await chromium.launch({
@@ -59,12 +78,9 @@ export async function openTabs(
       const page = await (await browser.newContext()).newPage();
       page.on('pageerror', (error) => reject(new Error(`tab ${ordinal}: ${error.message}`)));
       page.on('crash', () => reject(new Error(`tab ${ordinal} crashed`)));
-      await page.goto(`${joinUrl}?auto=1&demo=${ordinal}`);
+      await page.goto(`${stage.joinUrl}?auto=1&demo=${ordinal}`);
     };
-    // One after another, so that ordinals follow the order of joining more often than not.
-    (async () => {
-      for (let ordinal = 1; ordinal <= count; ordinal++) await open(ordinal);
-    })().catch(reject);
+    openInTurn(stage, open).catch(reject);
   });
   failed.catch(() => {});
   return {
@@ -78,12 +94,20 @@ export async function openTabs(
 }
 
 /** One `cotune join` process each, on this machine's GPU through Dawn. */
-export function spawnNodeParticipants(joinUrl: string, count: number, stateDir: string): DemoParticipants {
+export function spawnNodeParticipants(stage: Stage, stateDir: string): DemoParticipants {
   const children: ChildProcess[] = [];
   const cli = fileURLToPath(import.meta.url);
   const failed = new Promise<never>((_, reject) => {
-    for (let ordinal = 1; ordinal <= count; ordinal++) {
-      const args = [cli, 'join', joinUrl, '--data', assets.demoShard(ordinal), '--name', `participant ${ordinal}`];
+    const open = (ordinal: number) => {
+      const args = [
+        cli,
+        'join',
+        stage.joinUrl,
+        '--data',
+        assets.demoShard(ordinal),
+        '--name',
+        `participant ${ordinal}`,
+      ];
       const child = spawn(process.execPath, [...args, '--state-dir', join(stateDir, `participant-${ordinal}`)], {
         stdio: ['ignore', 'ignore', 'pipe'],
       });
@@ -96,7 +120,8 @@ export function spawnNodeParticipants(joinUrl: string, count: number, stateDir: 
         if (code !== 0 && code !== null)
           reject(new Error(`participant ${ordinal} ended with exit code ${code}: ${lastLine}`));
       });
-    }
+    };
+    openInTurn(stage, open).catch(reject);
   });
   failed.catch(() => {});
   return {

@@ -4,7 +4,7 @@ import type { RunEngine } from '../run-engine.ts';
 import type { Db } from '../store/database.ts';
 import { takeInvitation, usableInvitation } from '../store/invitations.ts';
 import { insertParticipant, participantByResumeToken, touchParticipant } from '../store/participants.ts';
-import { newId, newToken } from '../store/tokens.ts';
+import { newParticipantId, newToken } from '../store/tokens.ts';
 
 export interface Admission {
   /** Lets an invited newcomer in, or a known participant back in. Throws FlError. */
@@ -52,7 +52,7 @@ export function createAdmission(options: {
       if (token.startsWith('resume_')) return resume(token, client.adapter);
       const invitation = await usableInvitation(db, token, now());
       const engine = await existing(invitation.run_id);
-      const participantId = newId('p');
+      const participantId = newParticipantId(engine.state().participants.length);
       const resumeToken = newToken('resume');
       // The use, the identity and the event stand or fall together.
       await join(engine, participantId, client.name, async (trx) => {

@@ -14,6 +14,14 @@ export function hashToken(token: string): string {
 }
 
 /** A random public identifier, not a secret: `run_k3v…`. */
-export function newId(prefix: 'run' | 'p' | 'inv' | 'up'): string {
+export function newId(prefix: 'run' | 'inv' | 'up'): string {
   return `${prefix}_${randomBytes(9).toString('base64url')}`;
+}
+
+/**
+ * A participant's public identifier. It begins with the place in the order of joining (from 0): updates are summed in the
+ * order of these ids, so that a run repeated with the same people in the same order gives the same bits.
+ */
+export function newParticipantId(ordinal: number): string {
+  return `p${String(ordinal).padStart(6, '0')}_${randomBytes(6).toString('base64url')}`;
 }

@@ -41,7 +41,7 @@ export function ReceiptCard() {
           />
           <Figure label="Examples" value={formatCount(examples)} />
           <Figure label="Bytes of updates" value={formatBytes(bytes)} />
-          <Figure label="Participant" value={participantId.slice(0, 8)} />
+          <Figure label="Participant" value={participantId} />
         </SimpleGrid>
       ) : (
         <Text size="sm" c="dimmed">
