@@ -64,30 +64,44 @@ export interface AttentionShape {
   readonly headDim: number;
 }
 
-export interface AttentionForward extends AttentionShape {
+export interface AttentionProbabilities extends AttentionShape {
   /** (batch·seq, heads·headDim), after rope. */
   readonly q: BufferView;
   /** (batch·seq, kvHeads·headDim), after rope. */
   readonly k: BufferView;
-  /** (batch·seq, kvHeads·headDim) */
-  readonly v: BufferView;
   /** u32 (batch·seq): tokens attend only within an equal segment. */
   readonly segments: BufferView;
-  /** (batch·heads, seq, seq), kept for the backward pass; entries with key > query are undefined. */
+  /** (batch·heads, seq, seq), as the backward pass wants them; entries with key > query are undefined. */
   readonly probs: BufferView;
+}
+
+/** probs = softmax(mask(q kᵀ / √headDim)): the forward pass, or the same bits again before the backward pass. */
+export function attentionProbabilities(b: ProgramBuilder, options: AttentionProbabilities): void {
+  const { q, k, segments, probs } = options;
+  const { shape, rows, scale } = derive(options);
+  const softmax = rowDispatch(b.gpu, rows);
+  b.dispatch(attentionScores, { a: q, b: k, scores: probs }, { ...shape, scale }, scoreGrid(options));
+  const softmaxParams = { rows, seq: options.seq, heads: options.heads };
+  b.dispatch(attentionSoftmax, { probs, segments }, softmaxParams, softmax.grid, softmax.overrides);
+}
+
+export interface AttentionForward extends AttentionProbabilities {
+  /** (batch·seq, kvHeads·headDim) */
+  readonly v: BufferView;
   /** (batch·seq, heads·headDim) */
   readonly out: BufferView;
 }
 
 /** out = softmax(mask(q kᵀ / √headDim)) v */
 export function attentionForward(b: ProgramBuilder, options: AttentionForward): void {
-  const { q, k, v, segments, probs, out } = options;
-  const { shape, rows, scale } = derive(options);
-  const softmax = rowDispatch(b.gpu, rows);
-  b.dispatch(attentionScores, { a: q, b: k, scores: probs }, { ...shape, scale }, scoreGrid(options));
-  const softmaxParams = { rows, seq: options.seq, heads: options.heads };
-  b.dispatch(attentionSoftmax, { probs, segments }, softmaxParams, softmax.grid, softmax.overrides);
-  b.dispatch(attentionValues, { weights: probs, values: v, out }, shape, outputGrid(options, options.heads));
+  attentionProbabilities(b, options);
+  const { v, probs, out } = options;
+  b.dispatch(
+    attentionValues,
+    { weights: probs, values: v, out },
+    derive(options).shape,
+    outputGrid(options, options.heads),
+  );
 }
 
 export interface AttentionBackward extends AttentionShape {
