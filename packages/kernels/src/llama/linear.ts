@@ -3,6 +3,8 @@ import type { ProgramBuilder } from '../gpu/program.ts';
 import { type AdapterLayout, LORA_TARGETS, type LoraTarget, targetShape } from '../lora/layout.ts';
 import { type Dropout as LoraDropout, loraBackward, loraForward } from '../ops/lora.ts';
 import { matmulBackward, matmulForward } from '../ops/matmul.ts';
+import type { Precision } from '../ops/precision.ts';
+import type { QuantizedRows } from '../ops/quantize_activations.ts';
 import type { LayerSaves } from './activations.ts';
 import type { Model } from './weights.ts';
 
@@ -22,6 +24,10 @@ export interface LinearContext {
   readonly adapter: AdapterBuffers | null;
   readonly dropout: Dropout | null;
   readonly rows: number;
+  /** Arithmetic of the frozen matmuls. Default 'f32'. */
+  readonly precision?: Precision;
+  /** Scratch that 'dp4a' quantises the activations into, for at least `rows` rows of the widest linear's inputs. */
+  readonly quantized?: QuantizedRows | null;
 }
 
 /** The i-th layer's target linear, y = x·Wᵀ + (alpha/rank)·drop(x)·Aᵀ·Bᵀ. */
