@@ -7,7 +7,8 @@ export type GpuErrorCode =
   | 'shader'
   | 'validation'
   | 'out-of-memory'
-  | 'device-lost';
+  | 'device-lost'
+  | 'wrong-results';
 
 export class GpuError extends Error {
   readonly code: GpuErrorCode;

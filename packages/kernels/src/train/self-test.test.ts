@@ -1,0 +1,32 @@
+import { expect, it } from 'vitest';
+import { testGpu } from '../../test/gpu.ts';
+import type { Gpu } from '../gpu/device.ts';
+import { defineKernel } from '../gpu/kernel.ts';
+import { selfTest } from './self-test.ts';
+
+/** The GPU as a driver would make it that computes one kernel slightly wrongly. */
+async function wrongIn(kernelName: RegExp, right: string, wrong: string): Promise<Gpu> {
+  const gpu = await testGpu();
+  return {
+    ...gpu,
+    pipeline(kernel, overrides) {
+      if (!kernelName.test(kernel.name)) return gpu.pipeline(kernel, overrides);
+      expect(kernel.wgsl).toContain(right);
+      return gpu.pipeline(defineKernel({ ...kernel, wgsl: kernel.wgsl.replace(right, wrong) }), overrides);
+    },
+  };
+}
+
+it('finds this GPU right, far within its tolerance', async () => {
+  const { lossError, gradientError } = await selfTest(await testGpu());
+  expect(lossError).toBeLessThan(1e-6);
+  expect(gradientError).toBeLessThan(1e-5);
+});
+
+it.each([
+  ['forward', /^swiglu_vec4$/, '1.0 + exp', '1.01 + exp'],
+  ['backward', /^swiglu_backward_vec4$/, '1.0 -', '1.01 -'],
+])('finds a GPU wrong that errs by a percent in one %s kernel', async (_, kernel, right, wrong) => {
+  const gpu = await wrongIn(kernel, right, wrong);
+  await expect(selfTest(gpu)).rejects.toMatchObject({ code: 'wrong-results' });
+});
