@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { expectAllClose, numericGradient, randomValues, unwritten } from '../../test/reference.ts';
 import { ADAPTER_KINDS, runOp } from '../../test/run-op.ts';
-import { crossEntropy, NO_LABEL } from './cross_entropy.ts';
+import { crossEntropy, NO_LABEL, weightedCrossEntropyBackward } from './cross_entropy.ts';
 import { STEP, STEP_ELEMENTS } from './step_values.ts';
 
 /** float64 loss of each row, nats. */
@@ -79,6 +79,32 @@ describe.each(ADAPTER_KINDS)('cross_entropy, variant for %s', (kind) => {
       );
       expectAllClose(result.logits.subarray(row * vocab, (row + 1) * vocab), gradient, 5e-6);
     }
+  });
+
+  it.each(SHAPES)('backward of (%i, %i) with a weight a row', async (rows, vocab) => {
+    const logits = randomValues(3, rows * vocab, 3);
+    const labels = labelsFor(logits, rows, vocab);
+    const weights = randomValues(4, rows).map((weight, row) => (row % 5 === 4 ? 0 : weight));
+    const buffers = {
+      logits,
+      labels: Uint32Array.from(labels),
+      loss: unwritten(rows),
+      correct: new Uint32Array(rows).fill(7),
+      weights,
+    };
+    const result = await runOp(buffers, (b, views) => weightedCrossEntropyBackward(b, { ...views, rows, vocab }), kind);
+    expectAllClose(result.loss, reference(logits, labels, vocab));
+    const total = (moved: ArrayLike<number>) =>
+      reference(moved, labels, vocab).reduce((sum, nats, row) => sum + (weights[row] ?? 0) * nats, 0);
+    if (rows * vocab < 1000) expectAllClose(result.logits, numericGradient(total, logits), 5e-6);
+    // With the same weight everywhere it is, bit for bit, the kernel of the mean.
+    const mean = await run(logits, labels, vocab, true);
+    const same = await runOp(
+      { ...buffers, weights: new Float32Array(rows).fill(1 / mean.labelTokens) },
+      (b, views) => weightedCrossEntropyBackward(b, { ...views, rows, vocab }),
+      kind,
+    );
+    for (const name of ['logits', 'loss', 'correct'] as const) expect([...same[name]]).toEqual([...mean[name]]);
   });
 
   it('survives logits of ±1e4 and gives a tie to the lowest id', async () => {

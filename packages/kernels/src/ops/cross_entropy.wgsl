@@ -5,9 +5,7 @@ override BACKWARD: bool = false;
 @group(0) @binding(2) var<storage, read> labels: array<u32>; // (rows), 0xffffffff = none
 @group(0) @binding(3) var<storage, read_write> loss: array<f32>; // (rows), nats
 @group(0) @binding(4) var<storage, read_write> correct: array<u32>; // (rows)
-@group(0) @binding(5) var<storage, read> step: array<f32>; // STEP values
-
-const INVERSE_LABEL_TOKENS = 4u;
+// Binding 5 and row_weight(row), the factor of a row's gradient, are in cross_entropy_mean.wgsl or cross_entropy_rows.wgsl.
 
 @compute @workgroup_size(64)
 fn cross_entropy(
@@ -51,7 +49,7 @@ fn cross_entropy(
     correct[row] = select(0u, 1u, labelled && largest.index == label);
   }
   if (!BACKWARD) { return; }
-  let weight = select(0.0, step[INVERSE_LABEL_TOKENS], labelled);
+  let weight = select(0.0, row_weight(row), labelled);
   let scale = weight / sum;
   for (var i = lane; i < columns; i += LANES) {
     logits[base + i] = logits[base + i] * scale - select(0.0, weight, i == label);

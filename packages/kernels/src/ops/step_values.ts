@@ -18,6 +18,10 @@ export const STEP = {
   weightDecay: 6,
   /** FedProx μ of the affine correction. */
   mu: 7,
+  /** DPO's β. */
+  beta: 8,
+  /** 1 / number of preference pairs of the whole batch. */
+  inversePairs: 9,
 } as const;
 
 export const STEP_ELEMENTS = 16;
