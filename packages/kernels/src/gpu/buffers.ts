@@ -1,4 +1,5 @@
 import { GpuError } from './error.ts';
+import { type CountedBuffer, createCounted, mebibytes } from './memory.ts';
 
 /** A range of a GPU buffer, in bytes. WebGPU wants storage offsets in multiples of 256. */
 export interface BufferView {
@@ -18,13 +19,18 @@ export interface Arena {
   upload(label: string, data: Float32Array | Uint32Array | Int32Array | Uint8Array | Int8Array): BufferView;
   /** Bytes allocated so far. */
   readonly bytes: number;
+  /**
+   * Resolves when the driver has really given everything allocated so far; throws GpuError 'out-of-memory' naming the
+   * first buffer it could not. After `destroy` the device may go on with a smaller arena.
+   */
+  given(): Promise<void>;
   destroy(): void;
 }
 
 const STORAGE = 0x80 | 0x04 | 0x08; // GPUBufferUsage.STORAGE | COPY_SRC | COPY_DST; the global is absent in Node.
 
 export function createArena(device: GPUDevice): Arena {
-  const buffers: GPUBuffer[] = [];
+  const held: CountedBuffer[] = [];
   let bytes = 0;
   const create = (label: string, size: number): GPUBuffer => {
     const limit = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
@@ -35,10 +41,10 @@ export function createArena(device: GPUDevice): Arena {
           'use a smaller batch, a shorter sequence or a smaller model.',
       );
     }
-    const buffer = device.createBuffer({ label, size, usage: STORAGE });
-    buffers.push(buffer);
+    const counted = createCounted(device, { label, size, usage: STORAGE });
+    held.push(counted);
     bytes += size;
-    return buffer;
+    return counted.buffer;
   };
   return {
     alloc(label, elements) {
@@ -54,9 +60,12 @@ export function createArena(device: GPUDevice): Arena {
     get bytes() {
       return bytes;
     },
+    async given() {
+      for (const { given } of held) await given;
+    },
     destroy() {
-      for (const buffer of buffers) buffer.destroy();
-      buffers.length = 0;
+      for (const counted of held) counted.release();
+      held.length = 0;
       bytes = 0;
     },
   };
@@ -86,8 +95,4 @@ function writeBytes(
   const tail = new Uint8Array(4);
   tail.set(new Uint8Array(data.buffer, data.byteOffset + whole, data.byteLength - whole));
   device.queue.writeBuffer(buffer, offset + whole, tail);
-}
-
-function mebibytes(bytes: number): string {
-  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }

@@ -1,5 +1,7 @@
 import { GpuError } from './error.ts';
 import { compileKernel, type Kernel, type Overrides } from './kernel.ts';
+import { createCounted, type GpuMemory, memoryOf } from './memory.ts';
+import { createPace, type Pace } from './pace.ts';
 
 /** What kind of processor stands behind the adapter; kernels choose their variant by it. */
 export type AdapterKind = 'hardware' | 'llvmpipe' | 'swiftshader';
@@ -19,6 +21,10 @@ export interface Gpu {
   readonly adapter: AdapterSummary;
   /** Resolves once, when the device is gone. */
   readonly lost: Promise<GpuError>;
+  /** What tensors, uniforms and read-backs hold on this device. */
+  readonly memory: GpuMemory;
+  /** How fast this adapter has been so far; decides where work is cut. */
+  readonly pace: Pace;
   /** A compiled pipeline, made once per kernel and overrides. */
   pipeline(kernel: Kernel, overrides?: Overrides): Promise<GPUComputePipeline>;
   /** Throws the first uncaptured error or device loss; every run and read-back calls it. */
@@ -96,6 +102,7 @@ export async function openGpu(gpu: GPU | undefined, options: OpenGpuOptions = {}
 }
 
 function wrapDevice(device: GPUDevice, adapter: AdapterSummary): Gpu {
+  const memory = memoryOf(device);
   const pipelines = new Map<Kernel, Map<string, Promise<GPUComputePipeline>>>();
   let failure: GpuError | undefined;
   let destroyed = false;
@@ -110,6 +117,7 @@ function wrapDevice(device: GPUDevice, adapter: AdapterSummary): Gpu {
     return error;
   });
   const check = () => {
+    for (const outOfMemory of memory.failures) throw outOfMemory; // first: what follows from it has duller messages
     if (failure) throw failure;
     if (destroyed) throw new GpuError('device-lost', 'the GPU device was closed');
   };
@@ -119,7 +127,8 @@ function wrapDevice(device: GPUDevice, adapter: AdapterSummary): Gpu {
   };
   const read = async (view: { buffer: GPUBuffer; offset: number }, elements: number): Promise<ArrayBuffer> => {
     check();
-    const staging = device.createBuffer({ label: 'read-back', size: elements * 4, usage: 0x1 | 0x8 }); // MAP_READ | COPY_DST
+    const counted = createCounted(device, { label: 'read-back', size: elements * 4, usage: 0x1 | 0x8 }); // MAP_READ | COPY_DST
+    const staging = counted.buffer;
     const encoder = device.createCommandEncoder();
     encoder.copyBufferToBuffer(view.buffer, view.offset, staging, 0, elements * 4);
     device.queue.submit([encoder.finish()]);
@@ -130,7 +139,7 @@ function wrapDevice(device: GPUDevice, adapter: AdapterSummary): Gpu {
       check();
       throw new GpuError('device-lost', `read-back failed: ${String(error)}`);
     } finally {
-      staging.destroy();
+      counted.release();
       check();
     }
   };
@@ -138,6 +147,8 @@ function wrapDevice(device: GPUDevice, adapter: AdapterSummary): Gpu {
     device,
     adapter,
     lost,
+    memory,
+    pace: createPace(adapter.kind),
     check,
     idle,
     pipeline(kernel, overrides = {}) {

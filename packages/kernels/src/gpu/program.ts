@@ -1,9 +1,20 @@
 import type { BufferView } from './buffers.ts';
 import type { Gpu } from './device.ts';
 import { GpuError } from './error.ts';
+import type { Grid } from './grid.ts';
 import { type Kernel, type Overrides, packParams, type ScalarType } from './kernel.ts';
+import { type CountedBuffer, createCounted } from './memory.ts';
+import type { Work } from './pace.ts';
+import { type KernelTime, type ProfileOptions, profileCommands } from './profile.ts';
+import { type Clear, type Copy, createSubmitter, type Ready } from './submits.ts';
 
-export type Grid = readonly [x: number, y: number, z: number];
+export { type Grid, gridFor } from './grid.ts';
+
+/** What a dispatch has to do, where the buffers that it is given do not tell. */
+export interface DispatchWork {
+  /** Multiplications and additions, two for a fused pair. Without it, the bytes of the dispatch's buffers are counted. */
+  readonly flops: number;
+}
 
 /** Records dispatches once; the finished program replays them with nothing allocated. */
 export interface ProgramBuilder {
@@ -15,6 +26,7 @@ export interface ProgramBuilder {
     params: { readonly [name in keyof P]: number },
     grid: Grid,
     overrides?: Overrides,
+    work?: DispatchWork,
   ): void;
   copy(from: BufferView, to: BufferView, bytes: number): void;
   clear(view: BufferView): void;
@@ -25,17 +37,15 @@ export interface ProgramBuilder {
 export interface Program {
   readonly label: string;
   readonly dispatches: number;
+  /** Submits that the next run is cut into at the pace measured so far. */
+  readonly submits: number;
+  /** What a run has to do, copies and clears included. */
+  readonly work: Work;
   /** Submits the whole program; does not wait for it. */
   run(): void;
+  /** Time of every kernel of the program, longest first; see `profileCommands`. Leaves its buffers in disorder. */
+  profile(options?: ProfileOptions): Promise<readonly KernelTime[]>;
   destroy(): void;
-}
-
-/** Workgroups for `count` items of `perGroup`, folded into y where x would pass WebGPU's 65535. */
-export function gridFor(count: number, perGroup: number): Grid {
-  const groups = Math.max(1, Math.ceil(count / perGroup));
-  if (groups <= 65535) return [groups, 1, 1];
-  const y = Math.ceil(groups / 65535);
-  return [Math.ceil(groups / y), y, 1];
 }
 
 interface Dispatch {
@@ -45,36 +55,15 @@ interface Dispatch {
   readonly views: readonly BufferView[];
   readonly params: ArrayBuffer;
   readonly grid: Grid;
-}
-interface Copy {
-  readonly kind: 'copy';
-  readonly from: BufferView;
-  readonly to: BufferView;
-  readonly bytes: number;
-}
-interface Clear {
-  readonly kind: 'clear';
-  readonly view: BufferView;
+  readonly work: Work;
 }
 type Command = Dispatch | Copy | Clear;
-type Ready =
-  | {
-      readonly kind: 'dispatch';
-      readonly pipeline: GPUComputePipeline;
-      readonly group: GPUBindGroup;
-      readonly grid: Grid;
-    }
-  | Copy
-  | Clear;
-
-/** One submit never holds more dispatches than this, so that a slow adapter stays responsive. */
-const DISPATCHES_PER_SUBMIT = 64;
 
 export function createProgramBuilder(gpu: Gpu): ProgramBuilder {
   const commands: Command[] = [];
   return {
     gpu,
-    dispatch(kernel, buffers, params, grid, overrides = {}) {
+    dispatch(kernel, buffers, params, grid, overrides = {}, work) {
       const plain = kernel as unknown as Kernel;
       const views = Object.keys(plain.buffers).map((name) => {
         const view = (buffers as Record<string, BufferView | undefined>)[name];
@@ -84,7 +73,16 @@ export function createProgramBuilder(gpu: Gpu): ProgramBuilder {
       if (grid.some((n) => n < 1 || n > 65535 || !Number.isInteger(n))) {
         throw new GpuError('validation', `kernel ${kernel.name}: grid ${grid.join('×')} is outside 1…65535`);
       }
-      commands.push({ kind: 'dispatch', kernel: plain, overrides, views, params: packParams(plain, params), grid });
+      const bytes = work ? 0 : views.reduce((sum, view) => sum + view.size, 0);
+      commands.push({
+        kind: 'dispatch',
+        kernel: plain,
+        overrides,
+        views,
+        params: packParams(plain, params),
+        grid,
+        work: { flops: work?.flops ?? 0, bytes, commands: 1 },
+      });
     },
     copy(from, to, bytes) {
       commands.push({ kind: 'copy', from, to, bytes });
@@ -98,8 +96,8 @@ export function createProgramBuilder(gpu: Gpu): ProgramBuilder {
 
 async function finishProgram(gpu: Gpu, commands: readonly Command[], label: string): Promise<Program> {
   const dispatches = commands.filter((command) => command.kind === 'dispatch');
-  const uniforms = uploadUniforms(gpu.device, dispatches, label);
   await Promise.all(dispatches.map(({ kernel, overrides }) => gpu.pipeline(kernel, overrides))); // compile side by side
+  const uniforms = uploadUniforms(gpu.device, dispatches, label);
   const ready: Ready[] = [];
   let index = 0;
   for (const command of commands) {
@@ -112,73 +110,42 @@ async function finishProgram(gpu: Gpu, commands: readonly Command[], label: stri
       binding: i + 1,
       resource: { buffer: view.buffer, offset: view.offset, size: view.size },
     }));
-    const uniform = { buffer: uniforms, offset: index * UNIFORM_STRIDE, size: command.params.byteLength };
+    const uniform = { buffer: uniforms.buffer, offset: index * UNIFORM_STRIDE, size: command.params.byteLength };
     const group = gpu.device.createBindGroup({
       label: command.kernel.name,
       layout: pipeline.getBindGroupLayout(0),
       entries: [{ binding: 0, resource: uniform }, ...entries],
     });
-    ready.push({ kind: 'dispatch', pipeline, group, grid: command.grid });
+    const { grid, work } = command;
+    ready.push({ kind: 'dispatch', name: command.kernel.name, pipeline, group, grid, work });
     index += 1;
   }
+  const submitter = createSubmitter(gpu.device, gpu.pace, ready, () => performance.now());
   return {
     label,
     dispatches: dispatches.length,
+    work: submitter.work,
+    get submits() {
+      return submitter.submits;
+    },
     run() {
       gpu.check();
-      submit(gpu.device, ready);
+      submitter.run();
     },
-    destroy: () => uniforms.destroy(),
+    profile: (options) => profileCommands(gpu, ready, options),
+    destroy: () => uniforms.release(),
   };
 }
 
 const UNIFORM_STRIDE = 256;
 
-function uploadUniforms(device: GPUDevice, dispatches: readonly Dispatch[], label: string): GPUBuffer {
+function uploadUniforms(device: GPUDevice, dispatches: readonly Dispatch[], label: string): CountedBuffer {
   const size = Math.max(1, dispatches.length) * UNIFORM_STRIDE;
   const bytes = new Uint8Array(size);
   dispatches.forEach((dispatch, i) => {
     bytes.set(new Uint8Array(dispatch.params), i * UNIFORM_STRIDE);
   });
-  const buffer = device.createBuffer({ label: `${label} uniforms`, size, usage: 0x40 | 0x8 }); // UNIFORM | COPY_DST
-  device.queue.writeBuffer(buffer, 0, bytes);
-  return buffer;
-}
-
-function submit(device: GPUDevice, commands: readonly Ready[]): void {
-  let encoder = device.createCommandEncoder();
-  let pass: GPUComputePassEncoder | undefined;
-  let count = 0;
-  const endPass = () => {
-    pass?.end();
-    pass = undefined;
-  };
-  for (const command of commands) {
-    if (command.kind === 'copy') {
-      endPass();
-      encoder.copyBufferToBuffer(
-        command.from.buffer,
-        command.from.offset,
-        command.to.buffer,
-        command.to.offset,
-        command.bytes,
-      );
-    } else if (command.kind === 'clear') {
-      endPass();
-      encoder.clearBuffer(command.view.buffer, command.view.offset, command.view.size);
-    } else {
-      pass ??= encoder.beginComputePass();
-      pass.setPipeline(command.pipeline);
-      pass.setBindGroup(0, command.group);
-      pass.dispatchWorkgroups(...command.grid);
-      count += 1;
-      if (count % DISPATCHES_PER_SUBMIT === 0) {
-        endPass();
-        device.queue.submit([encoder.finish()]);
-        encoder = device.createCommandEncoder();
-      }
-    }
-  }
-  endPass();
-  device.queue.submit([encoder.finish()]);
+  const counted = createCounted(device, { label: `${label} uniforms`, size, usage: 0x40 | 0x8 }); // UNIFORM | COPY_DST
+  device.queue.writeBuffer(counted.buffer, 0, bytes);
+  return counted;
 }

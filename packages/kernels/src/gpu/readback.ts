@@ -1,6 +1,7 @@
 import type { BufferView } from './buffers.ts';
 import type { Gpu } from './device.ts';
 import { GpuError } from './error.ts';
+import { createCounted } from './memory.ts';
 
 /** One mapping buffer, made once, that gathers what a step has to tell the CPU, so that a step waits once. */
 export interface Readback {
@@ -16,21 +17,21 @@ export interface Readback {
 /** Holds up to `elements` 4-byte elements between two reads; grows, between reads, where more are asked for. */
 export function createReadback(gpu: Gpu, elements: number): Readback {
   const { device } = gpu;
-  const create = (size: number) => device.createBuffer({ label: 'read-back', size, usage: 0x1 | 0x8 }); // MAP_READ | COPY_DST
-  let buffer = create(Math.max(1, elements) * 4);
+  const create = (size: number) => createCounted(device, { label: 'read-back', size, usage: 0x1 | 0x8 }); // MAP_READ | COPY_DST
+  let held = create(Math.max(1, elements) * 4);
   let used = 0;
   return {
     copy(view, count) {
       const needed = used + count * 4;
       const encoder = device.createCommandEncoder();
-      if (needed > buffer.size) {
-        const larger = create(Math.max(needed, buffer.size * 2));
-        encoder.copyBufferToBuffer(buffer, 0, larger, 0, used);
-        const outgrown = buffer;
-        buffer = larger;
-        void device.queue.onSubmittedWorkDone().then(() => outgrown.destroy());
+      if (needed > held.buffer.size) {
+        const larger = create(Math.max(needed, held.buffer.size * 2));
+        encoder.copyBufferToBuffer(held.buffer, 0, larger.buffer, 0, used);
+        const outgrown = held;
+        held = larger;
+        void device.queue.onSubmittedWorkDone().then(() => outgrown.release());
       }
-      encoder.copyBufferToBuffer(view.buffer, view.offset, buffer, used, count * 4);
+      encoder.copyBufferToBuffer(view.buffer, view.offset, held.buffer, used, count * 4);
       device.queue.submit([encoder.finish()]);
       used = needed;
     },
@@ -40,19 +41,19 @@ export function createReadback(gpu: Gpu, elements: number): Readback {
       used = 0;
       if (size === 0) return new ArrayBuffer(0);
       try {
-        await buffer.mapAsync(0x1, 0, size); // GPUMapMode.READ
+        await held.buffer.mapAsync(0x1, 0, size); // GPUMapMode.READ
       } catch (error) {
         gpu.check();
         throw new GpuError('device-lost', `read-back failed: ${String(error)}`);
       }
-      const bytes = buffer.getMappedRange(0, size).slice(0);
-      buffer.unmap();
+      const bytes = held.buffer.getMappedRange(0, size).slice(0);
+      held.buffer.unmap();
       gpu.check();
       return bytes;
     },
     reset() {
       used = 0;
     },
-    destroy: () => buffer.destroy(),
+    destroy: () => held.release(),
   };
 }
