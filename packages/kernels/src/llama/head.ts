@@ -1,7 +1,8 @@
 import type { BufferView } from '../gpu/buffers.ts';
-import { crossEntropy } from '../ops/cross_entropy.ts';
+import { crossEntropy, weightedCrossEntropyBackward } from '../ops/cross_entropy.ts';
 import { matmulBackward, matmulForward } from '../ops/matmul.ts';
 import { rmsnormBackward, rmsnormForward } from '../ops/rmsnorm.ts';
+import type { Gradients } from './activations.ts';
 import type { Pass } from './forward.ts';
 
 type HeadPass = Omit<Pass, 'adapter' | 'dropout'>;
@@ -28,28 +29,83 @@ export function recordLogits(pass: HeadPass): void {
  * also d(loss)/d(acts.xOut) in gradients.dlabelX, where loss = Σ nats · step[inverseLabelTokens].
  */
 export function recordLoss(pass: HeadPass, step: BufferView, backward: boolean): void {
-  const { b, model, acts, shape } = pass;
-  const { hiddenSize: dim, vocabSize: vocab, rmsNormEps: eps } = model.config;
-  const { xOut, labelH, logits } = acts;
-  const gradients = backward ? acts.gradients : null;
-  if (backward && !gradients) throw new RangeError('these activations were made for the forward pass only');
-
+  const { b, model } = pass;
+  if (backward) gradientsOf(pass);
   recordFinalNorm(pass);
-  const chunk = acts.logitRows;
-  for (let start = 0; start < shape.labelRows; start += chunk) {
-    const rows = Math.min(chunk, shape.labelRows - start);
-    matmulForward(b, { x: rowsOf(labelH, start, rows, dim), w: model.lmHead, y: logits, rows });
-    const [labels, loss, correct] = [acts.labels, acts.loss, acts.correct].map((view) => rowsOf(view, start, rows, 1));
-    crossEntropy(b, { logits, labels: labels!, loss: loss!, correct: correct!, step, rows, vocab, backward }); // three of three
-    if (gradients) {
-      const dx = rowsOf(gradients.dlabelH, start, rows, dim);
-      matmulBackward(b, { dy: logits, w: model.lmHead, dx, rows, accumulate: false });
-    }
+  for (const chunk of chunksOf(pass)) {
+    const { rows } = chunk;
+    matmulForward(b, { x: chunk.labelH, w: model.lmHead, y: chunk.logits, rows });
+    crossEntropy(b, { ...chunk, step, vocab: model.config.vocabSize, backward });
+    if (backward) recordChunkGradient(pass, chunk);
   }
-  if (!gradients) return;
-  const { dlabelX, dlabelH } = gradients;
-  const norm = { x: xOut, weight: model.finalNorm, rows: shape.labelRows, dim, eps };
+  if (backward) recordFinalNormGradient(pass);
+}
+
+/**
+ * After `recordLoss` without backward: d(Σ weights[row] · nats[row])/d(acts.xOut) in gradients.dlabelX, for a loss whose
+ * weights are known only once every row's nats are. `weights` is (labelRows). The logits are made again, one chunk at a
+ * time, but those of the last chunk are still there, so a batch of one chunk makes them once.
+ */
+export function recordWeightedGradient(pass: HeadPass, weights: BufferView): void {
+  const { b, model } = pass;
+  const chunks = chunksOf(pass);
+  for (const chunk of chunks.toReversed()) {
+    const { start, rows } = chunk;
+    if (chunk !== chunks.at(-1)) matmulForward(b, { x: chunk.labelH, w: model.lmHead, y: chunk.logits, rows });
+    const weighted = { ...chunk, weights: rowsOf(weights, start, rows, 1), vocab: model.config.vocabSize };
+    weightedCrossEntropyBackward(b, weighted);
+    recordChunkGradient(pass, chunk);
+  }
+  recordFinalNormGradient(pass);
+}
+
+/** Label rows [start, start + rows) and what belongs to them. */
+interface Chunk {
+  readonly start: number;
+  readonly rows: number;
+  readonly labelH: BufferView; // (rows, hidden)
+  readonly logits: BufferView; // (rows, vocab), the same buffer for every chunk
+  readonly labels: BufferView; // u32 (rows)
+  readonly loss: BufferView; // (rows)
+  readonly correct: BufferView; // u32 (rows)
+}
+
+function chunksOf({ model, acts, shape }: HeadPass): readonly Chunk[] {
+  const count = Math.ceil(shape.labelRows / acts.logitRows);
+  return Array.from({ length: count }, (_, i) => {
+    const start = i * acts.logitRows;
+    const rows = Math.min(acts.logitRows, shape.labelRows - start);
+    return {
+      start,
+      rows,
+      labelH: rowsOf(acts.labelH, start, rows, model.config.hiddenSize),
+      logits: acts.logits,
+      labels: rowsOf(acts.labels, start, rows, 1),
+      loss: rowsOf(acts.loss, start, rows, 1),
+      correct: rowsOf(acts.correct, start, rows, 1),
+    };
+  });
+}
+
+/** From the chunk's dlogits to its rows of dlabelH. */
+function recordChunkGradient(pass: HeadPass, { start, rows, logits }: Chunk): void {
+  const { b, model } = pass;
+  const dx = rowsOf(gradientsOf(pass).dlabelH, start, rows, model.config.hiddenSize);
+  matmulBackward(b, { dy: logits, w: model.lmHead, dx, rows, accumulate: false });
+}
+
+/** From dlabelH through the final norm to dlabelX. */
+function recordFinalNormGradient(pass: HeadPass): void {
+  const { b, model, acts, shape } = pass;
+  const { hiddenSize: dim, rmsNormEps: eps } = model.config;
+  const { dlabelX, dlabelH } = gradientsOf(pass);
+  const norm = { x: acts.xOut, weight: model.finalNorm, rows: shape.labelRows, dim, eps };
   rmsnormBackward(b, { ...norm, dy: dlabelH, dx: dlabelX, accumulate: false });
+}
+
+function gradientsOf({ acts }: HeadPass): Gradients {
+  if (!acts.gradients) throw new RangeError('these activations were made for the forward pass only');
+  return acts.gradients;
 }
 
 /** Rows [start, start + rows) of a (…, width) tensor; `start` is a multiple of 64, hence aligned to 256 bytes. */
