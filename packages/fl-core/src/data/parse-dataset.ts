@@ -1,10 +1,9 @@
 import { type DatasetCard, datasetCard } from './card.ts';
-import { guessDelimiter, readCsv } from './csv-records.ts';
 import { DataError } from './error.ts';
-import { readJsonArray, readJsonLines } from './json-records.ts';
-import { type Container, type DataRecord, isBlank, type Records, toUtf8 } from './records.ts';
+import { readFileRecords } from './read-records.ts';
+import type { Container, DataRecord } from './records.ts';
 import type { DataRow, RejectedRow } from './row.ts';
-import { type Fields, ROW_FORMATS, type RowFormatId, type RowText, readPair, rowFormatOf } from './row-formats.ts';
+import { lowerCase, ROW_FORMATS, type RowFormatId, type RowText, readPair, rowFormatOf } from './row-formats.ts';
 
 /** Which columns to read, when the file's own names say nothing. Names match without regard to case. */
 export interface ColumnMapping {
@@ -35,10 +34,7 @@ export interface Dataset {
  */
 export function parseDataset(bytes: Uint8Array, options: ParseOptions): Dataset {
   const { fileName, mapping, responseNames } = options;
-  const utf8 = toUtf8(bytes);
-  if (isBlank(utf8)) throw new DataError('empty-file', `${fileName}: is empty; choose a file with at least one row`);
-  const container = containerOf(utf8, fileName);
-  const { records, emptyRows } = readRecords(utf8, container);
+  const { container, records, emptyRows } = readFileRecords(bytes, fileName);
   refuseWrongContainer(records, container, options);
   if (mapping) checkMapping(records, mapping, fileName);
 
@@ -79,51 +75,6 @@ export function parseDataset(bytes: Uint8Array, options: ParseOptions): Dataset 
   };
 }
 
-function containerOf(utf8: Uint8Array, fileName: string): Container {
-  const magic = String.fromCharCode(...utf8.subarray(0, 4));
-  const binary =
-    magic === 'PAR1'
-      ? 'Parquet'
-      : magic.startsWith('PK')
-        ? 'a zip archive or spreadsheet'
-        : magic.startsWith('\x1f\x8b')
-          ? 'gzip'
-          : null;
-  if (binary || utf8.subarray(0, 1024).includes(0)) {
-    throw new DataError(
-      'unsupported-format',
-      `${fileName}: got ${binary ?? 'a binary file'}, expected JSON, JSONL, CSV or TSV; export it as one of these`,
-    );
-  }
-  const extension = /\.([a-z]+)$/i.exec(fileName)?.[1]?.toLowerCase();
-  const first = String.fromCharCode(utf8.find((byte) => byte > 32) ?? 32);
-  if (first === '[' && extension !== 'csv' && extension !== 'tsv') return 'json';
-  if (first === '{' || extension === 'jsonl' || extension === 'ndjson') return 'jsonl';
-  if (extension === 'csv' || extension === 'tsv') return extension;
-  if (extension === 'json') {
-    throw new DataError(
-      'unsupported-format',
-      `${fileName}: got neither a JSON array nor an object on each line; expected one of these`,
-    );
-  }
-  return guessDelimiter(utf8) === '\t' ? 'tsv' : 'csv';
-}
-
-function readRecords(utf8: Uint8Array, container: Container): Records {
-  switch (container) {
-    case 'json':
-      return readJsonArray(utf8);
-    case 'jsonl':
-      return readJsonLines(utf8);
-    case 'tsv':
-      return readCsv(utf8, '\t');
-    case 'csv':
-      return readCsv(utf8, guessDelimiter(utf8));
-    default:
-      return container satisfies never;
-  }
-}
-
 function readRow(
   record: Readonly<Record<string, unknown>>,
   mapping?: ColumnMapping,
@@ -136,10 +87,6 @@ function readRow(
   return {
     text: { reason: `has the fields ${names || '(none)'}, expected for instance prompt and response; map the columns` },
   };
-}
-
-function lowerCase(record: Readonly<Record<string, unknown>>): Fields {
-  return new Map(Object.entries(record).map(([name, value]) => [name.trim().toLowerCase(), value]));
 }
 
 // Without this, a file of another kind would come out as a long list of rejected lines.

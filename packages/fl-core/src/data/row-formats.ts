@@ -4,6 +4,11 @@ export type RowText = { readonly prompt: string; readonly response: string } | {
 /** A record's fields under lower-case names. */
 export type Fields = ReadonlyMap<string, unknown>;
 
+/** A record's fields as formats look for them. */
+export function lowerCase(record: Readonly<Record<string, unknown>>): Fields {
+  return new Map(Object.entries(record).map(([name, value]) => [name.trim().toLowerCase(), value]));
+}
+
 export interface RowFormat {
   readonly label: string;
   /** Whether a record with these fields is in this format. */
@@ -43,7 +48,8 @@ const conversation: RowFormat = {
   },
 };
 
-const ROLES: Readonly<Record<string, string>> = {
+/** Speakers by the names that data sets give them. */
+export const ROLES: Readonly<Record<string, string>> = {
   human: 'user',
   user: 'user',
   gpt: 'assistant',
