@@ -1,0 +1,127 @@
+// Forward pass of a frozen int8 linear on int8 activations (quantize_activations.ts), four products an instruction:
+//   y[m, n] = w_scale[n] · (x_scale[m] · Σ_k xq[m, k] · wq[n, k] + Σ_c x[m, c] · wq[n, c])
+// The first sum runs over all inputs in exact i32; c runs over the outlier columns, which are zero in xq, in f32.
+// (LLM.int8, Dettmers et al. 2022, arXiv 2208.07339, eq. 8.) Backward has no counterpart: gradients stay f32 (matmul.ts).
+import type { BufferView } from '../gpu/buffers.ts';
+import type { AdapterKind } from '../gpu/device.ts';
+import { GpuError } from '../gpu/error.ts';
+import { defineKernel } from '../gpu/kernel.ts';
+import { rowPieces } from '../gpu/pace.ts';
+import type { ProgramBuilder } from '../gpu/program.ts';
+import partsWgsl from './matmul_dp4a.wgsl?raw';
+import tileWgsl from './matmul_dp4a_tile.wgsl?raw';
+import workgroupWgsl from './matmul_dp4a_workgroup.wgsl?raw';
+import { type Constants, specialise } from './matmul_unroll.ts';
+import type { Matrix } from './matrix.ts';
+import { rowsOf } from './matrix_rows.ts';
+import { MAX_OUTLIER_COLUMNS, type QuantizedRows } from './quantize_activations.ts';
+
+/**
+ * tile: a register tile straight from storage, for adapters whose workgroup memory is plain memory (software).
+ * workgroup64, workgroup128: a tile of that side through workgroup memory, for hardware.
+ */
+export type MatmulDp4aVariant = 'tile' | 'workgroup64' | 'workgroup128';
+
+interface Tiling {
+  readonly kernel: ReturnType<typeof define>;
+  /** Rows and columns of y that one workgroup makes. */
+  readonly rows: number;
+  readonly columns: number;
+}
+
+const define = (name: string, wgsl: string, constants: Constants) =>
+  defineKernel({
+    name,
+    wgsl: specialise(partsWgsl + wgsl, constants),
+    params: { rows: 'u32', input_quads: 'u32', outputs: 'u32', limit: 'u32' },
+    buffers: {
+      xq: 'read',
+      x_scale: 'read',
+      outliers: 'read',
+      outlier_x: 'read',
+      y: 'write',
+      wq: 'read',
+      w_scale: 'read',
+    },
+  });
+
+const tileOf = (lanes: number, rows: number, columns: number): Tiling => ({
+  kernel: define('matmul_dp4a_tile', tileWgsl, { LANES: lanes, TILE_ROWS: rows, TILE_COLUMNS: columns }),
+  rows,
+  columns: columns * lanes,
+});
+const llvmpipeTile = tileOf(8, 4, 8);
+const TILE: Record<AdapterKind, Tiling> = {
+  llvmpipe: llvmpipeTile,
+  swiftshader: tileOf(4, 8, 8),
+  hardware: llvmpipeTile,
+};
+
+const workgroupOf = (tile: number, depth: number): Tiling => ({
+  kernel: define('matmul_dp4a_workgroup', workgroupWgsl, { TILE: tile, DEPTH: depth }),
+  rows: 16 * tile,
+  columns: 16 * tile,
+});
+const WORKGROUP_64 = workgroupOf(4, 16);
+const WORKGROUP_128 = workgroupOf(8, 8);
+
+export interface MatmulForwardDp4a {
+  /** x (rows, inputs) as `quantizeActivations` left it. */
+  readonly x: QuantizedRows;
+  /** (outputs, inputs) int8; inputs a multiple of 4. */
+  readonly w: Matrix;
+  /** (rows, outputs), overwritten. */
+  readonly y: BufferView;
+  readonly rows: number;
+  /** By default the one that suits the adapter and the shape. */
+  readonly variant?: MatmulDp4aVariant | undefined;
+}
+
+/**
+ * Records y = x·Wᵀ from int8 activations and int8 weights. Throws GpuError 'validation' when W is not int8 or its columns
+ * are no multiple of 4.
+ */
+export function matmulForwardDp4a(b: ProgramBuilder, { x, w, y, rows, variant }: MatmulForwardDp4a): void {
+  if (w.dtype !== 'int8' || w.cols % 4 !== 0) {
+    throw new GpuError(
+      'validation',
+      `matmul dp4a: got ${w.dtype} weights of ${w.rows}×${w.cols}, expected int8 and columns in multiples of 4`,
+    );
+  }
+  const tiling = tilingFor(b.gpu.adapter.kind, rows, w.rows, variant);
+  const limit = MAX_OUTLIER_COLUMNS;
+  const quads = w.cols / 4;
+  for (const { start, count } of rowPieces(b.gpu, rows, 2 * w.rows * w.cols)) {
+    b.dispatch(
+      tiling.kernel,
+      {
+        xq: rowsOf(x.q, start, count, quads),
+        x_scale: rowsOf(x.scale, start, count, 1),
+        outliers: x.outliers,
+        outlier_x: rowsOf(x.outlierX, start, count, limit),
+        y: rowsOf(y, start, count, w.rows),
+        wq: w.q,
+        w_scale: w.scale,
+      },
+      { rows: count, input_quads: quads, outputs: w.rows, limit },
+      [Math.ceil(w.rows / tiling.columns), Math.ceil(count / tiling.rows), 1],
+      {},
+      { flops: 2 * count * w.rows * w.cols },
+    );
+  }
+}
+
+function tilingFor(kind: AdapterKind, rows: number, outputs: number, variant: MatmulDp4aVariant | undefined): Tiling {
+  const large = rows >= 256 && outputs >= 1024; // enough tiles of 128 to fill a GPU
+  const chosen = variant ?? (kind !== 'hardware' ? 'tile' : large ? 'workgroup128' : 'workgroup64');
+  switch (chosen) {
+    case 'tile':
+      return TILE[kind];
+    case 'workgroup64':
+      return WORKGROUP_64;
+    case 'workgroup128':
+      return WORKGROUP_128;
+    default:
+      return chosen satisfies never;
+  }
+}
