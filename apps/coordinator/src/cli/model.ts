@@ -19,7 +19,7 @@ export async function openModelFiles(path: string, dtype: WeightDtype): Promise<
 export async function loadOnGpu(gpu: Gpu, source: ModelSource): Promise<Model> {
   const bar = progressBar('loading model');
   const model = await loadModel(gpu, source, {
-    onProgress: ({ loadedBytes, totalBytes }) => bar.update(loadedBytes, totalBytes),
+    onProgress: ({ doneBytes, totalBytes }) => bar.update(doneBytes, totalBytes),
   });
   bar.end();
   return model;

@@ -29,7 +29,7 @@ export function quantizeCommand(): Command {
       const bar = progressBar('quantising');
       const manifest = await quantizeModel(directorySource(options.from), directorySink(options.out), {
         dtype: options.dtype,
-        onProgress: ({ bytesDone, bytesTotal }) => bar.update(bytesDone, bytesTotal),
+        onProgress: ({ doneBytes, totalBytes }) => bar.update(doneBytes, totalBytes),
       });
       bar.end();
       const bytes = manifest.shards.reduce((sum, shard) => sum + shard.bytes, 0);

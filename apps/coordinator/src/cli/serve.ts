@@ -93,7 +93,7 @@ async function offeredModel(dir: string, dataDir: string): Promise<{ id: string;
     const bar = progressBar(`quantising ${title}`);
     await quantizeModel(directorySource(dir), directorySink(out), {
       dtype: 'int8',
-      onProgress: ({ bytesDone, bytesTotal }) => bar.update(bytesDone, bytesTotal),
+      onProgress: ({ doneBytes, totalBytes }) => bar.update(doneBytes, totalBytes),
     });
     bar.end();
   }

@@ -1,4 +1,4 @@
-import { type FileHandle, mkdir, open, rename, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { ModelFileError } from '../quantize/error.ts';
 import type { FileSink, FileSource } from '../quantize/source.ts';
@@ -11,7 +11,7 @@ export function directorySource(path: string): FileSource {
       const found = await stat(inside(path, name)).catch(() => undefined);
       return found?.isFile() ? found.size : undefined;
     },
-    async read(name, start = 0, end) {
+    async read(name, start = 0, end, into) {
       const full = inside(path, name);
       let file: FileHandle;
       try {
@@ -20,7 +20,8 @@ export function directorySource(path: string): FileSource {
         throw new ModelFileError('missing-file', name, `cannot be opened in ${path} (${(error as Error).message})`);
       }
       try {
-        const bytes = new Uint8Array((end ?? (await file.stat()).size) - start);
+        const length = (end ?? (await file.stat()).size) - start;
+        const bytes = into ? into.subarray(0, length) : new Uint8Array(length);
         let filled = 0;
         while (filled < bytes.byteLength) {
           const { bytesRead } = await file.read(bytes, filled, bytes.byteLength - filled, start + filled);
@@ -67,6 +68,7 @@ export function directorySink(path: string): FileSink {
       await file.close();
       await rename(partial(name), inside(path, name));
     },
+    remove: (name) => rm(inside(path, name), { force: true }),
   };
 }
 

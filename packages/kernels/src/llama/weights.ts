@@ -1,12 +1,13 @@
-import { type Arena, type BufferView, createArena } from '../gpu/buffers.ts';
+import { type Arena, type BufferView, createArena, writeView } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { LORA_TARGETS, type LoraTarget } from '../lora/layout.ts';
 import type { Matrix } from '../ops/matrix.ts';
 import { ropeInverseFrequencies } from '../ops/rope.ts';
 import { modelTensors } from '../quantize/model-tensors.ts';
+import { type Transfer, transferMeter } from '../quantize/transfer.ts';
 import type { LlamaConfig } from './config.ts';
 import { ModelError } from './error.ts';
-import type { ModelSource, TensorData } from './source.ts';
+import { type ModelSource, slicesOf, type TensorSlice } from './source.ts';
 
 export interface LayerWeights {
   readonly inputNorm: BufferView; // (hidden)
@@ -32,10 +33,8 @@ export interface Model {
   destroy(): void;
 }
 
-export interface LoadProgress {
+export interface LoadProgress extends Transfer {
   readonly tensor: string;
-  readonly loadedBytes: number;
-  readonly totalBytes: number;
 }
 
 export interface LoadModelOptions {
@@ -46,7 +45,8 @@ export interface LoadModelOptions {
 const UPLOAD_WINDOW_BYTES = 64 * 2 ** 20;
 
 /**
- * Uploads every weight of `source`, one tensor at a time. Throws ModelError 'missing-tensor' or 'wrong-shape' with the
+ * Uploads every weight of `source` slice by slice, so that no tensor is ever in memory as a whole; a second call with the same
+ * source loads it again, e.g. onto a new device after the first was lost. Throws ModelError 'missing-tensor' or 'wrong-shape' with the
  * tensor's name, GpuError 'limit' or 'out-of-memory' when the adapter cannot hold it.
  */
 export async function loadModel(gpu: Gpu, source: ModelSource, options: LoadModelOptions = {}): Promise<Model> {
@@ -88,22 +88,36 @@ async function uploadTensors(
   const expected = new Map(modelTensors(source.config).map(({ name, shape }) => [name, shape]));
   const matrices = new Map<string, Matrix>();
   const vectors = new Map<string, BufferView>();
+  const meter = transferMeter(source.bytes);
   let loadedBytes = 0;
   let waitAt = UPLOAD_WINDOW_BYTES;
   for (const name of source.tensorNames) {
     const shape = expected.get(name);
     if (!shape) continue; // e.g. rotary_emb.inv_freq of old checkpoints, or a tied model's copy of lm_head
-    const tensor = await source.tensor(name);
-    checkShape(name, tensor, shape);
-    if (shape.length === 2) matrices.set(name, uploadMatrix(arena, name, tensor));
-    else if (tensor.dtype === 'f32') vectors.set(name, arena.upload(name, tensor.data));
-    else throw new ModelError('wrong-dtype', `${name}: got int8, expected f32 for a norm weight`);
-    loadedBytes += tensor.dtype === 'f32' ? tensor.data.byteLength : tensor.q.byteLength + tensor.scale.byteLength;
-    if (loadedBytes >= waitAt) {
-      await gpu.idle();
-      waitAt = loadedBytes + UPLOAD_WINDOW_BYTES;
+    const [rows, cols] = shape;
+    let target: Matrix | undefined;
+    let rowsDone = 0;
+    for await (const slice of slicesOf(source, name)) {
+      checkShape(name, slice, shape);
+      target ??= allocate(arena, name, slice.dtype, rows, cols ?? 1);
+      loadedBytes += writeSlice(gpu.device, name, target, slice);
+      rowsDone += slice.rows;
+      if (loadedBytes >= waitAt) {
+        await gpu.idle();
+        await arena.given();
+        waitAt = loadedBytes + UPLOAD_WINDOW_BYTES;
+      }
+      onProgress?.({ tensor: name, ...meter.update(loadedBytes) });
     }
-    onProgress?.({ tensor: name, loadedBytes, totalBytes: source.bytes });
+    if (!target || rowsDone !== rows) {
+      throw new ModelError(
+        'wrong-shape',
+        `${name}: got ${rowsDone} rows, expected ${rows}: the weights are incomplete`,
+      );
+    }
+    if (cols !== undefined) matrices.set(name, target);
+    else if (target.dtype === 'f32') vectors.set(name, target.w);
+    else throw new ModelError('wrong-dtype', `${name}: got int8, expected f32 for a norm weight`);
   }
   const take = <T>(from: Map<string, T>, name: string): T => {
     const value = from.get(name);
@@ -128,26 +142,39 @@ function linearName(layer: number, target: LoraTarget): string {
   return `model.layers.${layer}.${block}.${target}.weight`;
 }
 
-function checkShape(name: string, tensor: TensorData, expected: readonly number[]): void {
-  const elements = tensor.dtype === 'f32' ? tensor.data.length : tensor.q.length;
-  const product = expected.reduce((a, b) => a * b, 1);
-  const sameShape = tensor.shape.length === expected.length && tensor.shape.every((n, i) => n === expected[i]);
-  if (sameShape && elements === product) return;
+function checkShape(name: string, slice: TensorSlice, expected: readonly number[]): void {
+  const elements = slice.dtype === 'f32' ? slice.data.length : slice.q.length;
+  const sameShape = slice.shape.length === expected.length && slice.shape.every((n, i) => n === expected[i]);
+  if (sameShape && elements === slice.rows * (expected[1] ?? 1)) return;
   throw new ModelError(
     'wrong-shape',
-    `${name}: got shape (${tensor.shape.join(', ')}) with ${elements} elements, expected (${expected.join(', ')}): ` +
-      'config.json and the weights are not of the same model',
+    `${name}: got shape (${slice.shape.join(', ')}) with ${elements} elements in ${slice.rows} rows, ` +
+      `expected (${expected.join(', ')}): config.json and the weights are not of the same model`,
   );
 }
 
-function uploadMatrix(arena: Arena, name: string, tensor: TensorData): Matrix {
-  const [rows = 0, cols = 0] = tensor.shape;
-  if (tensor.dtype === 'f32') return { dtype: 'f32', w: arena.upload(name, tensor.data), rows, cols };
-  return {
-    dtype: 'int8',
-    q: arena.upload(name, tensor.q),
-    scale: arena.upload(`${name} scale`, tensor.scale),
-    rows,
-    cols,
-  };
+function allocate(arena: Arena, name: string, dtype: 'int8' | 'f32', rows: number, cols: number): Matrix {
+  if (dtype === 'f32') return { dtype, w: arena.alloc(name, rows * cols), rows, cols };
+  // Four int8 elements an element of the buffer.
+  const q = arena.alloc(name, Math.ceil((rows * cols) / 4));
+  return { dtype, q, scale: arena.alloc(`${name} scale`, rows), rows, cols };
+}
+
+/** Copies a slice to its place; gives the bytes it has. */
+function writeSlice(device: GPUDevice, name: string, target: Matrix, slice: TensorSlice): number {
+  const at = slice.row * target.cols;
+  if (target.dtype === 'f32' && slice.dtype === 'f32') {
+    writeView(device, within(target.w, 4 * at), slice.data);
+    return slice.data.byteLength;
+  }
+  if (target.dtype === 'int8' && slice.dtype === 'int8') {
+    writeView(device, within(target.q, at), slice.q);
+    writeView(device, within(target.scale, 4 * slice.row), slice.scale);
+    return slice.q.byteLength + slice.scale.byteLength;
+  }
+  throw new ModelError('wrong-dtype', `${name}: got slices of ${target.dtype} and of ${slice.dtype}, expected one`);
+}
+
+function within(view: BufferView, offset: number): BufferView {
+  return { buffer: view.buffer, offset: view.offset + offset, size: view.size - offset };
 }

@@ -1,5 +1,5 @@
 import { ConfigError, type LlamaConfig, parseLlamaConfig } from '../llama/config.ts';
-import type { ModelSource, TensorData } from '../llama/source.ts';
+import { joinSlices, type ModelSource, type TensorSlice } from '../llama/source.ts';
 import { ModelFileError } from './error.ts';
 import { type ModelTensor, modelTensors, storedBytes } from './model-tensors.ts';
 import { quantizeRows } from './quantize-rows.ts';
@@ -15,16 +15,6 @@ export interface Checkpoint {
   /** In the order that reads the files front to back. */
   readonly tensors: readonly ModelTensor[];
 }
-
-/** Some rows of a weight as the engine stores them. */
-export type RowSlice =
-  | {
-      readonly dtype: 'int8';
-      readonly row: number;
-      readonly q: Int8Array<ArrayBuffer>;
-      readonly scale: Float32Array<ArrayBuffer>;
-    }
-  | { readonly dtype: 'f32'; readonly row: number; readonly data: Float32Array<ArrayBuffer> };
 
 // Large enough to stream well, small enough that memory does not depend on the size of the largest matrix.
 const SLICE_ELEMENTS = 2 ** 20;
@@ -68,7 +58,7 @@ export async function* rowSlices(
   checkpoint: Checkpoint,
   tensor: ModelTensor,
   dtype: 'int8' | 'f32',
-): AsyncGenerator<RowSlice> {
+): AsyncGenerator<TensorSlice> {
   const { name, kind, shape } = tensor;
   const [rows, cols = 1] = shape;
   const step = Math.max(1, Math.floor(SLICE_ELEMENTS / cols));
@@ -85,8 +75,8 @@ export async function* rowSlices(
       );
     }
     yield kind === 'matrix' && dtype === 'int8'
-      ? { dtype, row, ...quantizeRows(data, count, cols) }
-      : { dtype: 'f32', row, data };
+      ? { dtype, shape: [rows, cols], row, rows: count, ...quantizeRows(data, count, cols) }
+      : { dtype: 'f32', shape, row, rows: count, data };
   }
 }
 
@@ -101,18 +91,20 @@ export async function openHuggingFaceModel(
   const { dtype } = options;
   const checkpoint = await openCheckpoint(source);
   const byName = new Map(checkpoint.tensors.map((tensor) => [tensor.name, tensor]));
+  const slices = (name: string): AsyncGenerator<TensorSlice> => {
+    const tensor = byName.get(name);
+    if (!tensor)
+      throw new ModelFileError('missing-tensor', 'model.safetensors', `no tensor ${name} in ${source.label}`);
+    return rowSlices(checkpoint, tensor, dtype);
+  };
   return {
     label: source.label,
     config: checkpoint.config,
     dtype,
     tensorNames: [...byName.keys()],
     bytes: checkpoint.tensors.reduce((sum, tensor) => sum + storedBytes(tensor, dtype), 0),
-    async tensor(name) {
-      const tensor = byName.get(name);
-      if (!tensor)
-        throw new ModelFileError('missing-tensor', 'model.safetensors', `no tensor ${name} in ${source.label}`);
-      return wholeTensor(checkpoint, tensor, dtype);
-    },
+    tensor: (name) => joinSlices(slices(name)),
+    tensorSlices: slices,
     tokenizerJson: () => readTokenizer(source, checkpoint.config),
   };
 }
@@ -122,22 +114,6 @@ function firstNonFinite(data: Float32Array): number {
   const bits = new Int32Array(data.buffer, data.byteOffset, data.length);
   for (let i = 0; i < bits.length; i++) if ((bits[i]! & 0x7f800000) === 0x7f800000) return i; // i < length
   return -1;
-}
-
-async function wholeTensor(checkpoint: Checkpoint, tensor: ModelTensor, dtype: 'int8' | 'f32'): Promise<TensorData> {
-  const [rows, cols = 1] = tensor.shape;
-  const quantized = tensor.kind === 'matrix' && dtype === 'int8';
-  const q = new Int8Array(quantized ? rows * cols : 0);
-  const scale = new Float32Array(quantized ? rows : 0);
-  const data = new Float32Array(quantized ? 0 : rows * cols);
-  for await (const slice of rowSlices(checkpoint, tensor, dtype)) {
-    if (slice.dtype === 'f32') data.set(slice.data, slice.row * cols);
-    else {
-      q.set(slice.q, slice.row * cols);
-      scale.set(slice.scale, slice.row);
-    }
-  }
-  return quantized ? { dtype: 'int8', shape: [rows, cols], q, scale } : { dtype: 'f32', shape: tensor.shape, data };
 }
 
 async function readConfig(source: FileSource): Promise<LlamaConfig> {

@@ -60,6 +60,13 @@ const tensor = z.object({
   scale: z.array(segment).min(1).optional(),
 });
 
+/** A file of weights, as downloaded, hashed and resumed at a time. */
+export const shardSchema = z.object({
+  file: z.string().regex(/^shard-\d{5}\.bin$/),
+  bytes: positive.max(MAX_SHARD_BYTES),
+  sha256,
+});
+
 /** `model.json`, the table of contents of a model directory. */
 export const modelManifest = z.object({
   format: z.literal('cotune-model'),
@@ -68,9 +75,7 @@ export const modelManifest = z.object({
   /** Storage of the matrices; norms are f32. */
   dtype: z.enum(['int8', 'f32']),
   tensors: z.array(tensor).min(1),
-  shards: z
-    .array(z.object({ file: z.string().regex(/^shard-\d{5}\.bin$/), bytes: positive.max(MAX_SHARD_BYTES), sha256 }))
-    .min(1),
+  shards: z.array(shardSchema).min(1),
   tokenizer: z.object({ file: z.literal(TOKENIZER), bytes: positive, sha256 }),
   /** Jinja template of the model's chat format. */
   chatTemplate: z.string().nullable(),

@@ -35,6 +35,9 @@ export function memorySink(label = 'memory'): FileSink & { files(): Record<strin
       closed[name] = concatenate(open.get(name) ?? []);
       open.delete(name);
     },
+    async remove(name) {
+      delete closed[name];
+    },
     files: () => ({ ...closed }),
   };
 }

@@ -9,7 +9,7 @@ import type { ModelManifest } from './manifest.ts';
 import { memorySink, memorySource } from './memory-files.ts';
 import { openModelDirectory, verifyModelDirectory } from './model-directory.ts';
 import { openModel } from './open-model.ts';
-import { type QuantizeOptions, quantizeModel } from './quantize-model.ts';
+import { type QuantizeOptions, type QuantizeProgress, quantizeModel } from './quantize-model.ts';
 import { quantizeRows } from './quantize-rows.ts';
 import { encodeSafetensors } from './safetensors-encode.ts';
 import type { FileSource } from './source.ts';
@@ -157,8 +157,7 @@ describe('model directory', () => {
     };
     const progress: number[] = [];
     const sink = memorySink();
-    const onProgress = ({ bytesDone, bytesTotal }: { bytesDone: number; bytesTotal: number }) =>
-      progress.push(bytesDone / bytesTotal);
+    const onProgress = ({ doneBytes, totalBytes }: QuantizeProgress) => progress.push(doneBytes / totalBytes);
     const manifest = await quantizeModel(watched, sink, { dtype: 'int8', shardBytes: 2 ** 20, onProgress });
     expect(largestRead).toBe(4 * 2 ** 20); // the embedding alone has 10 MB
     expect(manifest.shards.length).toBe(3);

@@ -1,23 +1,18 @@
 import { type Checkpoint, openCheckpoint, rowSlices } from './hugging-face.ts';
-import {
-  MANIFEST,
-  MAX_SHARD_BYTES,
-  type ManifestTensor,
-  type ModelManifest,
-  parseManifest,
-  TENSOR_ALIGNMENT,
-} from './manifest.ts';
-import { type ModelTensor, storedBytes } from './model-tensors.ts';
+import { MANIFEST, MAX_SHARD_BYTES, type ModelManifest, parseManifest, TENSOR_ALIGNMENT } from './manifest.ts';
+import { storedBytes } from './model-tensors.ts';
 import { readText } from './read-file.ts';
 import { sha256Hex } from './sha256.ts';
+import { layOut, type PlacedTensor } from './shard-layout.ts';
 import { createShardWriter, type ShardWriter } from './shard-writer.ts';
 import type { FileSink, FileSource } from './source.ts';
 import { readChatTemplate, readTokenizer, TOKENIZER } from './tokenizer-file.ts';
+import { type Transfer, transferMeter } from './transfer.ts';
+import { fingerprintOf, keptShards, noteShards, UNFINISHED } from './unfinished.ts';
 
-export interface QuantizeProgress {
+/** In bytes of the result. */
+export interface QuantizeProgress extends Transfer {
   readonly tensor: string;
-  readonly bytesDone: number;
-  readonly bytesTotal: number;
 }
 
 export interface QuantizeOptions {
@@ -28,12 +23,14 @@ export interface QuantizeOptions {
   readonly source?: string;
   /** Size of every shard but the last; at most, and by default, 64 MiB. */
   readonly shardBytes?: number;
+  /** The sink's own files: shards that an earlier run with the same settings completed are kept, and only the rest is read. */
+  readonly resume?: FileSource;
   readonly onProgress?: (progress: QuantizeProgress) => void;
 }
 
 /**
  * Writes a model directory from a Hugging Face checkpoint: shards, tokenizer.json and, last, model.json, so that a
- * directory with a model.json is complete. Streams: holds one shard and one slice of rows.
+ * directory with a model.json is complete. Streams: holds one slice of rows and one tensor's scales, whatever the model's size.
  * Throws ModelFileError as `openHuggingFaceModel`.
  */
 export async function quantizeModel(
@@ -41,71 +38,76 @@ export async function quantizeModel(
   sink: FileSink,
   options: QuantizeOptions,
 ): Promise<ModelManifest> {
-  const { dtype, onProgress } = options;
+  const { dtype, resume } = options;
   const checkpoint = await openCheckpoint(from);
   const tokenizerBytes = new TextEncoder().encode(await readTokenizer(from, checkpoint.config));
-  const bytesTotal = checkpoint.tensors.reduce((sum, tensor) => sum + storedBytes(tensor, dtype), 0);
-  const roomBytes = bytesTotal + checkpoint.tensors.length * 2 * TENSOR_ALIGNMENT;
-  const neededBytes = Math.ceil(roomBytes / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
-  const writer = createShardWriter(sink, Math.min(options.shardBytes ?? MAX_SHARD_BYTES, MAX_SHARD_BYTES, neededBytes));
+  const shardBytes = shardBytesFor(checkpoint, options);
+  const placed = layOut(checkpoint.tensors, dtype, shardBytes);
+  const source = options.source ?? from.label.split(/[\\/]/).filter(Boolean).at(-1) ?? from.label;
 
-  const tensors: ManifestTensor[] = [];
-  let bytesDone = 0;
-  for (const tensor of checkpoint.tensors) {
-    tensors.push(
-      await writeTensor(checkpoint, tensor, dtype, writer, (bytes) => {
-        bytesDone += bytes;
-        onProgress?.({ tensor: tensor.name, bytesDone, bytesTotal });
-      }),
-    );
-  }
+  const fingerprint = resume ? await fingerprintOf(checkpoint, { dtype, shardBytes, source }) : '';
+  const kept = resume ? await keptShards(resume, sink, fingerprint) : [];
+  const writer = createShardWriter(sink, shardBytes, kept, async (shards) => {
+    if (resume) await noteShards(sink, fingerprint, shards);
+  });
+  await writeTensors(checkpoint, placed, kept.length * shardBytes, writer, options);
+
   const manifest = parseManifest({
     format: 'cotune-model',
     version: 1,
     architecture: checkpoint.config,
     dtype,
-    tensors,
+    tensors: placed.map(({ entry }) => entry),
     shards: await writer.finish(),
     tokenizer: { file: TOKENIZER, bytes: tokenizerBytes.byteLength, sha256: await sha256Hex(tokenizerBytes) },
     chatTemplate: await readChatTemplate(from),
     licence: options.licence ?? (await readLicence(from)),
-    source: options.source ?? from.label.split(/[\\/]/).filter(Boolean).at(-1) ?? from.label,
+    source,
   });
   await sink.append(TOKENIZER, tokenizerBytes);
   await sink.close(TOKENIZER);
   await sink.append(MANIFEST, new TextEncoder().encode(`${JSON.stringify(manifest, null, 1)}\n`));
   await sink.close(MANIFEST);
+  if (resume) await sink.remove(UNFINISHED);
   return manifest;
 }
 
-async function writeTensor(
-  checkpoint: Checkpoint,
-  tensor: ModelTensor,
-  dtype: 'int8' | 'f32',
-  writer: ShardWriter,
-  onBytes: (bytes: number) => void,
-): Promise<ManifestTensor> {
-  const entry: ManifestTensor = { name: tensor.name, dtype: 'f32', shape: [...tensor.shape], data: [] };
-  const scales: Uint8Array[] = [];
-  writer.align();
-  for await (const slice of rowSlices(checkpoint, tensor, dtype)) {
-    const elements = new Uint8Array(slice.dtype === 'int8' ? slice.q.buffer : bytesOf(slice.data));
-    if (slice.dtype === 'int8') scales.push(bytesOf(slice.scale));
-    await writer.write(elements, entry.data);
-    onBytes(elements.byteLength);
-  }
-  if (scales.length === 0) return entry;
-  const scale: ManifestTensor['data'] = [];
-  writer.align();
-  for (const bytes of scales) {
-    await writer.write(bytes, scale);
-    onBytes(bytes.byteLength);
-  }
-  return { ...entry, dtype: 'int8', scale };
+/** Bytes a shard: as asked, but not beyond the limit, nor beyond what the model needs. */
+function shardBytesFor({ tensors }: Checkpoint, { dtype, shardBytes }: QuantizeOptions): number {
+  const bytes = tensors.reduce((sum, tensor) => sum + storedBytes(tensor, dtype), 0);
+  const roomBytes = bytes + tensors.length * 2 * TENSOR_ALIGNMENT;
+  const neededBytes = Math.ceil(roomBytes / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
+  return Math.min(shardBytes ?? MAX_SHARD_BYTES, MAX_SHARD_BYTES, neededBytes);
 }
 
-function bytesOf(values: Float32Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+/** Quantises every tensor that reaches beyond `keptBytes`. One that begins before is read whole: its scales come after its rows. */
+async function writeTensors(
+  checkpoint: Checkpoint,
+  placed: readonly PlacedTensor[],
+  keptBytes: number,
+  writer: ShardWriter,
+  { dtype, onProgress }: QuantizeOptions,
+): Promise<void> {
+  const bytesOf = (some: readonly PlacedTensor[]) =>
+    some.reduce((sum, { tensor }) => sum + storedBytes(tensor, dtype), 0);
+  const missing = placed.filter(({ endAt }) => endAt > keptBytes);
+  const totalBytes = bytesOf(placed);
+  const cachedBytes = totalBytes - bytesOf(missing);
+  const meter = transferMeter(totalBytes);
+  let doneBytes = cachedBytes;
+  for (const { tensor, dataAt, scaleAt } of missing) {
+    const scales = new Float32Array(scaleAt === null ? 0 : tensor.shape[0]);
+    let at = dataAt;
+    for await (const slice of rowSlices(checkpoint, tensor, dtype)) {
+      if (slice.dtype === 'int8') scales.set(slice.scale, slice.row);
+      const { buffer, byteOffset, byteLength } = slice.dtype === 'int8' ? slice.q : slice.data;
+      await writer.write(at, new Uint8Array(buffer, byteOffset, byteLength));
+      at += byteLength;
+      doneBytes += byteLength + 4 * (slice.dtype === 'int8' ? slice.rows : 0);
+      onProgress?.({ tensor: tensor.name, ...meter.update(doneBytes, cachedBytes) });
+    }
+    if (scaleAt !== null) await writer.write(scaleAt, new Uint8Array(scales.buffer));
+  }
 }
 
 async function readLicence(source: FileSource): Promise<string | null> {

@@ -11,14 +11,15 @@ export async function sizeOf(source: FileSource, name: string): Promise<number> 
   return bytes;
 }
 
-/** Bytes [start, end) of a file, exactly. Throws 'truncated' when the file ends before. */
+/** Bytes [start, end) of a file, exactly; `into` as in FileSource. Throws 'truncated' when the file ends before. */
 export async function readExactly(
   source: FileSource,
   name: string,
   start: number,
   end: number,
+  into?: Uint8Array<ArrayBuffer>,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = await source.read(name, start, end);
+  const bytes = await source.read(name, start, end, into);
   if (bytes.byteLength !== end - start) {
     throw new ModelFileError(
       'truncated',

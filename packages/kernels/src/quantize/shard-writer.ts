@@ -1,55 +1,60 @@
-import { type ModelManifest, type Segment, TENSOR_ALIGNMENT } from './manifest.ts';
-import { sha256Hex } from './sha256.ts';
+import type { ModelManifest } from './manifest.ts';
+import { createSha256 } from './sha256.ts';
 import type { FileSink } from './source.ts';
 
-/** Packs tensors into numbered shards; holds one shard in memory at a time. */
+export type Shard = ModelManifest['shards'][number];
+
+/** Cuts one stream of bytes into numbered shards and hashes them on the way; holds nothing but the bytes handed in. */
 export interface ShardWriter {
-  /** Moves to the next tensor's place. */
-  align(): void;
-  /** Adds bytes, over into the next shard when this one is full; notes where they went in `segments`. */
-  write(bytes: Uint8Array, segments: Segment[]): Promise<void>;
-  /** Writes the last shard and gives the table of all. */
-  finish(): Promise<ModelManifest['shards']>;
+  /** Puts bytes at a place of the stream, at or after the last one's end; what lies between is zero. */
+  write(at: number, bytes: Uint8Array): Promise<void>;
+  /** Closes the last shard and gives the table of all. */
+  finish(): Promise<readonly Shard[]>;
 }
 
-/** `shardBytes`, a multiple of the tensor alignment, is the size of every shard but the last. */
-export function createShardWriter(sink: FileSink, shardBytes: number): ShardWriter {
-  if (shardBytes < TENSOR_ALIGNMENT || shardBytes % TENSOR_ALIGNMENT !== 0) {
-    throw new RangeError(`shards of ${shardBytes} bytes: expected a multiple of ${TENSOR_ALIGNMENT}`);
-  }
-  const shard = new Uint8Array(shardBytes);
-  const shards: ModelManifest['shards'] = [];
-  let used = 0;
+/**
+ * `kept` are the first shards, complete from an earlier run: bytes that belong to them are dropped. `onShard` is told of every
+ * further one, with the table so far.
+ */
+export function createShardWriter(
+  sink: FileSink,
+  shardBytes: number,
+  kept: readonly Shard[] = [],
+  onShard: (shards: readonly Shard[]) => Promise<void> = async () => {},
+): ShardWriter {
+  const shards = [...kept];
+  let end = kept.reduce((sum, shard) => sum + shard.bytes, 0);
+  let hash = createSha256();
 
-  const flush = async (): Promise<void> => {
-    const bytes = shard.subarray(0, used);
-    const file = `shard-${String(shards.length).padStart(5, '0')}.bin`;
-    await sink.append(file, bytes);
+  const fileName = () => `shard-${String(shards.length).padStart(5, '0')}.bin`;
+  const close = async (bytes: number): Promise<void> => {
+    const file = fileName();
     await sink.close(file);
-    shards.push({ file, bytes: used, sha256: await sha256Hex(bytes) });
-    used = 0;
+    shards.push({ file, bytes, sha256: hash.hex() });
+    hash = createSha256();
+    await onShard(shards);
+  };
+  const append = async (bytes: Uint8Array): Promise<void> => {
+    for (let from = 0; from < bytes.byteLength; ) {
+      const count = Math.min(bytes.byteLength - from, shardBytes - (end % shardBytes));
+      const part = bytes.subarray(from, from + count);
+      hash.update(part);
+      await sink.append(fileName(), part);
+      end += count;
+      from += count;
+      if (end % shardBytes === 0) await close(shardBytes);
+    }
   };
 
   return {
-    align() {
-      const aligned = Math.ceil(used / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
-      shard.fill(0, used, aligned);
-      used = aligned;
-    },
-    async write(bytes, segments) {
-      for (let from = 0; from < bytes.byteLength; ) {
-        if (used === shardBytes) await flush();
-        const count = Math.min(bytes.byteLength - from, shardBytes - used);
-        shard.set(bytes.subarray(from, from + count), used);
-        const last = segments.at(-1);
-        if (last && last.shard === shards.length) last.bytes += count;
-        else segments.push({ shard: shards.length, offset: used, bytes: count });
-        used += count;
-        from += count;
-      }
+    async write(at, bytes) {
+      if (at > end) await append(new Uint8Array(at - end));
+      const skip = Math.min(bytes.byteLength, Math.max(0, end - at));
+      await append(skip === 0 ? bytes : bytes.subarray(skip));
     },
     async finish() {
-      if (used > 0) await flush();
+      const rest = end % shardBytes;
+      if (rest > 0) await close(rest);
       return shards;
     },
   };
