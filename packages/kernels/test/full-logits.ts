@@ -1,8 +1,9 @@
 import { createArena, writeView } from '../src/gpu/buffers.ts';
 import { createProgramBuilder } from '../src/gpu/program.ts';
-import { createActivations, requiredCapacity } from '../src/llama/activations.ts';
+import { createActivations } from '../src/llama/activations.ts';
 import { recordForward } from '../src/llama/forward.ts';
 import { recordLogits } from '../src/llama/head.ts';
+import { requiredCapacity } from '../src/llama/plan-capacity.ts';
 import type { Model } from '../src/llama/weights.ts';
 import type { AdapterLayout } from '../src/lora/layout.ts';
 
@@ -16,7 +17,9 @@ export async function fullLogits(
   const arena = createArena(gpu.device);
   const shape = { batch: 1, seq: ids.length, labelRows: ids.length };
   const lora = adapter?.layout.config ?? null;
-  const acts = createActivations(gpu, config, requiredCapacity(config, shape), { lora, pass: 'forward' });
+  const bindingBytes = gpu.device.limits.maxStorageBufferBindingSize;
+  const capacity = requiredCapacity(config, shape, { attention: 'materialised', bindingBytes });
+  const acts = createActivations(gpu, config, capacity, { lora, keep: 'nothing' });
   const b = createProgramBuilder(gpu);
   const bound = adapter && { layout: adapter.layout, vector: arena.upload('adapter', adapter.vector), gradient: null };
   recordForward({ b, model, adapter: bound, dropout: null, acts, shape });

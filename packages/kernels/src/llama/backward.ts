@@ -1,13 +1,14 @@
 import type { BufferView } from '../gpu/buffers.ts';
 import type { LoraTarget } from '../lora/layout.ts';
-import { attentionBackward } from '../ops/attention.ts';
 import { scatterRows } from '../ops/gather_rows.ts';
 import { rmsnormBackward, rmsnormForward } from '../ops/rmsnorm.ts';
 import { ropeBackward } from '../ops/rope.ts';
 import { swigluBackward, swigluForward } from '../ops/swiglu.ts';
 import type { Gradients, LayerSaves } from './activations.ts';
-import { eachLayer, type Pass, type UpperHalf, upperHalf } from './forward.ts';
+import { eachLayer, linearContext, type Pass, recordLayerSaves, type UpperHalf, upperHalf } from './forward.ts';
 import { linearBackward } from './linear.ts';
+import { recordAttentionBackward } from './rows-attention.ts';
+import { bringBack } from './saves.ts';
 import type { LayerWeights } from './weights.ts';
 
 /**
@@ -28,6 +29,8 @@ export function recordBackward(pass: Pass): void {
       xIn: layer > 0,
     };
     const upper = upperHalf(pass, layer, saves);
+    // The last layer's tensors are still there: no other layer came after it.
+    if (pass.acts.keep === 'inputs' && !upper.gathered) recordLayerSaves(pass, layer, weights, saves);
     mlpBackward(pass, upper, layer, weights, saves, gradients, below);
     if (below.xMid) outputBackward(pass, upper, layer, saves, gradients, below);
     if (below.attention) attentionBackwardToInput(pass, layer, weights, saves, gradients, below);
@@ -54,7 +57,7 @@ function mlpBackward(
 ): void {
   const { b, model, acts } = pass;
   const { hiddenSize: dim, intermediateSize, rmsNormEps: eps } = model.config;
-  const { dh, dactive, dgate, dup, dz } = gradients;
+  const { dh, dactive, dz } = gradients;
   const dx = upper.gathered ? gradients.dlabelX : gradients.dx;
   const { rows } = upper;
   const { gate, up, xMid } = saves;
@@ -62,11 +65,13 @@ function mlpBackward(
   const length = rows * intermediateSize;
   const norm = { x: xMid, weight: weights.postAttentionNorm, rows, dim, eps };
 
+  bringBack(pass, saves, ['xMid', 'gate', 'up'], rows);
   if (saves.z.down_proj) swigluForward(b, { gate, up, y: active, length });
   const down = { x: active, dy: dx, dx: dactive, dz, accumulate: false, below: below.active };
   linearBackward(upper, layer, 'down_proj', saves, down);
   if (!below.active) return;
-  swigluBackward(b, { gate, up, dy: dactive, dgate, dup, length });
+  swigluBackward(b, { gate, up, dy: dactive, length });
+  const [dgate, dup] = [gate, up];
   if (saves.z.up_proj || saves.z.gate_proj) rmsnormForward(b, { ...norm, y: h });
   const upGate = { x: h, dx: dh, dz, below: below.xMid };
   linearBackward(upper, layer, 'up_proj', saves, { ...upGate, dy: dup, accumulate: false });
@@ -86,6 +91,7 @@ function outputBackward(
   const { b, model, acts, shape } = pass;
   const { hiddenSize, heads, headDim } = model.config;
   const ends = upper.gathered ? { dy: dlabelX, dx: dlabelAttention } : { dy: dx, dx: dattention };
+  if (saves.z.o_proj && !upper.gathered) bringBack(pass, saves, ['attention'], upper.rows);
   const linear = { x: upper.attention, ...ends, dz, accumulate: false, below: below.attention };
   linearBackward(upper, layer, 'o_proj', saves, linear);
   if (!upper.gathered || !below.attention) return;
@@ -103,21 +109,21 @@ function attentionBackwardToInput(
   layer: number,
   weights: LayerWeights,
   saves: LayerSaves,
-  { dx, dh, dq, dk, dv, dprobs, dattention, dz }: Gradients,
+  gradients: Gradients,
   below: Below,
 ): void {
   const { b, model, acts, shape } = pass;
   const { hiddenSize: dim, heads, kvHeads, headDim, rmsNormEps: eps } = model.config;
-  const { batch, seq } = shape;
-  const rows = batch * seq;
-  const context = { ...pass, rows };
-  const { q, k, v, probs, xIn } = saves;
-  const { h, positions, segments } = acts;
+  const rows = shape.batch * shape.seq;
+  const context = linearContext(pass, rows);
+  const { xIn } = saves;
+  const { h, positions } = acts;
+  const { dx, dh, dq, dk, dv, dz } = gradients;
   const rope = { positions, inverseFrequency: model.inverseFrequency, rows, headDim };
   const norm = { x: xIn, weight: weights.inputNorm, rows, dim, eps };
 
-  const sizes = { batch, seq, heads, kvHeads, headDim };
-  attentionBackward(b, { q, k, v, segments, probs, dout: dattention, dprobs, dq, dk, dv, ...sizes });
+  bringBack(pass, saves, pass.attention === 'flash' ? ['q', 'k', 'v', 'attention'] : ['q', 'k', 'v'], rows);
+  recordAttentionBackward(pass, saves, gradients);
   ropeBackward(b, { x: dk, heads: kvHeads, ...rope });
   ropeBackward(b, { x: dq, heads, ...rope });
   if (saves.z.q_proj || saves.z.k_proj || saves.z.v_proj) rmsnormForward(b, { ...norm, y: h });

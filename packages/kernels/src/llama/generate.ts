@@ -4,12 +4,13 @@ import { createReadback, type Readback } from '../gpu/readback.ts';
 import type { AdapterLayout } from '../lora/layout.ts';
 import { uniform } from '../lora/uniform.ts';
 import { sampleToken } from '../ops/sample.ts';
-import { type Activations, createActivations, requiredCapacity } from './activations.ts';
+import { type Activations, createActivations } from './activations.ts';
 import { cacheLayer, type KeyValueCache, recordDecode } from './decode.ts';
 import { ModelError } from './error.ts';
 import { recordForward } from './forward.ts';
 import { recordLogits } from './head.ts';
 import type { AdapterBuffers } from './linear.ts';
+import { requiredCapacity } from './plan-capacity.ts';
 import type { Model } from './weights.ts';
 
 export interface GenerateOptions {
@@ -109,7 +110,9 @@ async function createDecoder(
     ? { layout: adapterData.layout, vector: arena.upload('adapter', adapterData.vector), gradient: null }
     : null;
   const prompt = { batch: 1, seq: promptLength, labelRows: 1 };
-  const acts = createActivations(gpu, config, requiredCapacity(config, prompt), { lora, pass: 'forward' });
+  const bindingBytes = gpu.device.limits.maxStorageBufferBindingSize;
+  const capacity = requiredCapacity(config, prompt, { attention: 'materialised', bindingBytes });
+  const acts = createActivations(gpu, config, capacity, { lora, keep: 'nothing' });
   const cache = createCache(arena, model, Math.ceil(positions / 16) * 16);
   const readback = createReadback(gpu, config.vocabSize);
   const prefill = await recordPrefill(model, adapter, acts, cache, promptLength);
@@ -160,7 +163,7 @@ function createCache(arena: Arena, { config }: Model, maxSeq: number): KeyValueC
   };
 }
 
-/** The training forward over the whole prompt; each layer's keys and values go to the cache before the next needs the room. */
+/** The training forward over the whole prompt; each layer's keys and values go to the cache before the room is needed. */
 function recordPrefill(
   model: Model,
   adapter: AdapterBuffers | null,

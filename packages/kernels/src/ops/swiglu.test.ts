@@ -15,8 +15,9 @@ describe('swiglu', () => {
 
   it.each([21, 320])('backward of %i values', async (length) => {
     const [gate, up, dy] = [randomValues(3, length, 3), randomValues(4, length), randomValues(5, length)];
-    const buffers = { gate, up, dy, dgate: unwritten(length), dup: unwritten(length) };
-    const { dgate, dup } = await runOp(buffers, (b, views) => swigluBackward(b, { ...views, length }));
+    const { gate: dgate, up: dup } = await runOp({ gate, up, dy }, (b, views) =>
+      swigluBackward(b, { ...views, length }),
+    );
     expectAllClose(
       dgate,
       numericGradient((moved) => dot(reference(moved, up), dy), gate),
@@ -32,9 +33,8 @@ describe('swiglu', () => {
     const ones = new Float32Array(5).fill(1);
     const { y } = await runOp({ gate, up: ones, y: unwritten(5) }, (b, v) => swigluForward(b, { ...v, length: 5 }));
     expectAllClose(y, [0, 0, 0, 90, 1e4]);
-    const buffers = { gate, up: ones, dy: ones, dgate: unwritten(5), dup: unwritten(5) };
-    const back = await runOp(buffers, (b, v) => swigluBackward(b, { ...v, length: 5 }));
-    expectAllClose(back.dgate, [0, 0, 0, 1, 1]);
-    expect([...back.dup].every(Number.isFinite)).toBe(true);
+    const back = await runOp({ gate, up: ones, dy: ones }, (b, v) => swigluBackward(b, { ...v, length: 5 }));
+    expectAllClose(back.gate, [0, 0, 0, 1, 1]);
+    expect([...back.up].every(Number.isFinite)).toBe(true);
   });
 });

@@ -21,7 +21,7 @@ export const swigluGradient = defineValueKernels({
   name: 'swiglu_backward',
   wgsl: backwardWgsl,
   params: { values: 'u32' },
-  buffers: { gate: 'read', up: 'read', dy: 'read', dgate: 'write', dup: 'write' },
+  buffers: { gate: 'write', up: 'write', dy: 'read' },
 });
 
 export interface SwigluForward {
@@ -39,17 +39,17 @@ export function swigluForward(b: ProgramBuilder, { gate, up, y, length }: Swiglu
 }
 
 export interface SwigluBackward {
+  /** Overwritten by dgate. */
   readonly gate: BufferView;
+  /** Overwritten by dup. */
   readonly up: BufferView;
   readonly dy: BufferView;
-  readonly dgate: BufferView;
-  readonly dup: BufferView;
   /** Elements of each tensor. */
   readonly length: number;
 }
 
-/** Overwrites dgate and dup with the gradients of `swigluForward`. */
-export function swigluBackward(b: ProgramBuilder, { gate, up, dy, dgate, dup, length }: SwigluBackward): void {
+/** Puts the gradients of `swigluForward` in the places of gate and up, which nothing needs after them. */
+export function swigluBackward(b: ProgramBuilder, { gate, up, dy, length }: SwigluBackward): void {
   const { kernel, values } = widest(swigluGradient, length);
-  b.dispatch(kernel, { gate, up, dy, dgate, dup }, { values }, gridFor(values, 64));
+  b.dispatch(kernel, { gate, up, dy }, { values }, gridFor(values, 64));
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { labelBucket, microBatches, padBatch, sequenceBucket, type TokenizedExample, trainedLength } from './batch.ts';
+import { fillBatch, labelBucket, padBatch, sequenceBucket, type TokenizedExample, trainedLength } from './batch.ts';
 
 const NONE = 0xffffffff;
 /** `length` tokens 1, 2, 3, … of which those at `labelled` are learned. */
@@ -29,17 +29,33 @@ describe('batch', () => {
     for (let n = 65; n < 5000; n++) expect(labelBucket(n)).toBeLessThanOrEqual(1.25 * n + 1);
   });
 
-  it('splits into equal micro-batches, every example once and in order', () => {
-    const batch = [12, 40, 3, 9, 30, 7, 21].map((length) => example(length, [length - 1]));
-    const asked: number[] = [];
-    const parts = microBatches(batch, (seq) => {
-      asked.push(seq);
-      return 3;
-    });
-    expect(asked).toEqual([40]); // 39 tokens, padded
-    expect(parts.map((part) => part.length)).toEqual([3, 3, 1]);
-    expect(parts.flat()).toEqual(batch);
-    expect(microBatches(batch, () => 0).map((part) => part.length)).toEqual(Array<number>(7).fill(1));
-    expect(trainedLength(example(12, []))).toBe(0);
+  it('lays several examples out in a row, each with its own positions, segment and labels', () => {
+    const all = [example(4, [2, 3]), example(9, [8]), example(3, [1, 2]), example(6, [5])];
+    const batch = fillBatch(all, [[3, 0], [2]], { batch: 3, seq: 10, labelRows: 16 });
+    expect([...batch.ids]).toEqual([1, 2, 3, 4, 5, 1, 2, 3, 0, 0, 1, 2, ...Array<number>(18).fill(0)]);
+    expect([...batch.positions]).toEqual([0, 1, 2, 3, 4, 0, 1, 2, 0, 0, 0, 1, ...Array<number>(18).fill(0)]);
+    expect([...batch.segments]).toEqual([
+      0,
+      0,
+      0,
+      0,
+      0,
+      1,
+      1,
+      1,
+      2,
+      2,
+      0,
+      0,
+      ...Array<number>(8).fill(1),
+      ...Array<number>(10).fill(0),
+    ]);
+    expect([...batch.labelIndex.subarray(0, 6)]).toEqual([4, 6, 7, 10, 11, NONE]);
+    expect([...batch.labels.subarray(0, 6)]).toEqual([6, 3, 4, 2, 3, NONE]);
+    expect(batch).toMatchObject({ examples: [0, 2, 3], labelExample: [2, 0, 0, 1, 1], labelTokens: 5, tokens: 10 });
+  });
+
+  it('knows how much of an example is trained', () => {
+    expect([example(12, []), example(12, [0]), example(12, [3, 7])].map(trainedLength)).toEqual([0, 0, 7]);
   });
 });

@@ -1,5 +1,5 @@
-import type { BatchShape } from '../llama/activations.ts';
 import { ModelError } from '../llama/error.ts';
+import type { BatchShape } from '../llama/plan-capacity.ts';
 
 /** One tokenised sequence. labels[t] is the token id at t where it is to be learned, −100 where not (never shifted). */
 export interface TokenizedExample {
@@ -7,16 +7,18 @@ export interface TokenizedExample {
   readonly labels: readonly number[] | Int32Array;
 }
 
-/** One micro-batch, padded, as the GPU takes it. */
+/** One micro-batch as the GPU takes it: rows of one length, each of one or several examples and padding at the end. */
 export interface PaddedBatch {
   readonly shape: BatchShape;
   readonly ids: Uint32Array; // (batch, seq)
-  readonly positions: Uint32Array; // (batch, seq)
-  readonly segments: Uint32Array; // (batch, seq): 0 for the row's tokens, 1 for padding
+  readonly positions: Uint32Array; // (batch, seq): from 0 in every example
+  readonly segments: Uint32Array; // (batch, seq): an example's place in its row; padding has a segment of its own
   readonly labelIndex: Uint32Array; // (labelRows): the token whose output predicts the label
   readonly labels: Uint32Array; // (labelRows)
-  /** The example of every label row, without the padding: (labelTokens). */
+  /** The example of every label row, without the padding, as an index into `examples`: (labelTokens). */
   readonly labelExample: readonly number[];
+  /** The micro-batch's examples, as indices into the batch that it is a part of, ascending. */
+  readonly examples: readonly number[];
   readonly labelTokens: number;
   /** Tokens that are no padding. */
   readonly tokens: number;
@@ -87,50 +89,52 @@ export function checkExamples(
 
 /** Pads examples into one batch of `batch` rows; rows beyond the examples are padding without labels. */
 export function padBatch(examples: readonly TokenizedExample[], batch: number): PaddedBatch {
-  const lengths = examples.map(trainedLength);
-  const seq = sequenceBucket(Math.max(...lengths));
-  const positionsOfLabels: number[] = [];
-  const labelsFound: number[] = [];
-  const labelExample: number[] = [];
-  const ids = new Uint32Array(batch * seq);
-  const positions = new Uint32Array(batch * seq);
-  const segments = new Uint32Array(batch * seq).fill(1);
-  examples.forEach(({ inputIds, labels }, row) => {
-    const length = lengths[row] ?? 0;
-    for (let t = 0; t < length; t++) {
-      const at = row * seq + t;
-      ids[at] = inputIds[t] ?? 0;
-      positions[at] = t;
-      segments[at] = 0;
-      const label = labels[t + 1] ?? -100;
-      if (label < 0) continue;
-      positionsOfLabels.push(at);
-      labelsFound.push(label);
-      labelExample.push(row);
-    }
-  });
-  const labelRows = labelBucket(labelsFound.length);
-  const labelIndex = new Uint32Array(labelRows).fill(NONE);
-  const labels = new Uint32Array(labelRows).fill(NONE);
-  labelIndex.set(positionsOfLabels);
-  labels.set(labelsFound);
-  const tokens = lengths.reduce((a, b) => a + b, 0);
-  const shape = { batch, seq, labelRows };
-  return { shape, ids, positions, segments, labelIndex, labels, labelExample, labelTokens: labelsFound.length, tokens };
+  const seq = sequenceBucket(Math.max(...examples.map(trainedLength)));
+  const labelRows = labelBucket(examples.reduce((sum, example) => sum + labelCount(example), 0));
+  const rows = examples.map((_, row) => [row]);
+  return fillBatch(examples, rows, { batch, seq, labelRows });
 }
 
 /**
- * Cuts a batch into equal micro-batches of at most `maxRows(seq)` rows each (the last is filled up with padding rows, so
- * that one recorded program serves all). `maxRows` gets the padded sequence length of the longest example.
+ * Lays out the examples that `rows` names row by row, one behind the other: row r holds those of rows[r], of which the
+ * trained lengths together are at most shape.seq. Rows beyond these are padding.
  */
-export function microBatches(
-  examples: readonly TokenizedExample[],
-  maxRows: (seq: number) => number,
-): readonly (readonly TokenizedExample[])[] {
-  const seq = sequenceBucket(Math.max(...examples.map(trainedLength)));
-  const count = Math.ceil(examples.length / Math.max(1, maxRows(seq)));
-  const rows = Math.ceil(examples.length / count);
-  return Array.from({ length: count }, (_, i) => examples.slice(i * rows, (i + 1) * rows)).filter(
-    (part) => part.length > 0,
-  );
+export function fillBatch(
+  all: readonly TokenizedExample[],
+  rows: readonly (readonly number[])[],
+  shape: BatchShape,
+): PaddedBatch {
+  const { batch, seq, labelRows } = shape;
+  const examples = rows.flat().toSorted((a, b) => a - b);
+  const placeOf = new Map(examples.map((example, place) => [example, place]));
+  const ids = new Uint32Array(batch * seq);
+  const positions = new Uint32Array(batch * seq);
+  const segments = new Uint32Array(batch * seq);
+  const labelIndex = new Uint32Array(labelRows).fill(NONE);
+  const labels = new Uint32Array(labelRows).fill(NONE);
+  const labelExample: number[] = [];
+  let tokens = 0;
+  for (let row = 0; row < batch; row++) {
+    const members = rows[row] ?? [];
+    let at = row * seq;
+    for (const [segment, index] of members.entries()) {
+      const example = all[index];
+      if (!example) throw new RangeError(`example ${index} of ${all.length}`);
+      const length = trainedLength(example);
+      for (let t = 0; t < length; t++, at++) {
+        ids[at] = example.inputIds[t] ?? 0;
+        positions[at] = t;
+        segments[at] = segment;
+        const label = example.labels[t + 1] ?? -100;
+        if (label < 0) continue;
+        labelIndex[labelExample.length] = at;
+        labels[labelExample.length] = label;
+        labelExample.push(placeOf.get(index) ?? 0);
+      }
+      tokens += length;
+    }
+    segments.fill(members.length, at, (row + 1) * seq);
+  }
+  const labelTokens = labelExample.length;
+  return { shape, ids, positions, segments, labelIndex, labels, labelExample, examples, labelTokens, tokens };
 }

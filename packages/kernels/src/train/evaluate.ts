@@ -1,5 +1,6 @@
 import type { Readback } from '../gpu/readback.ts';
-import { labelCount, padBatch, sequenceBucket, type TokenizedExample, trainedLength } from './batch.ts';
+import { fillBatch, labelBucket, labelCount, type TokenizedExample, trainedLength } from './batch.ts';
+import { fillFromFront, type PackOptions } from './pack.ts';
 import type { Programs } from './programs.ts';
 
 export interface Evaluation {
@@ -16,27 +17,31 @@ export interface EvaluateOptions {
   readonly onProgress?: (progress: { readonly rows: number; readonly totalRows: number }) => void;
 }
 
-interface Engine {
+interface Engine extends Pick<PackOptions, 'packing' | 'maxRows'> {
   readonly programs: Programs;
   readonly readback: Readback;
-  readonly maxRows: (seq: number) => number;
 }
 
 /** Loss and hits of the labelled positions, without dropout. NaN figures when no example has a label. */
 export async function evaluateExamples(
-  { programs, readback, maxRows }: Engine,
+  { programs, readback, ...packing }: Engine,
   examples: readonly TokenizedExample[],
   { onProgress }: EvaluateOptions,
 ): Promise<Evaluation> {
   const labelled = examples.filter((example) => labelCount(example) > 0);
   const sorted = labelled.toSorted((a, b) => trainedLength(b) - trainedLength(a)); // rows of like length pad least
+  const lengths = sorted.map(trainedLength);
+  const taken = sorted.map(() => false);
   let loss = 0;
   let labelTokens = 0;
   let exact = 0;
-  let rows = 0;
-  for (let first = sorted[0]; first; first = sorted[rows]) {
-    const part = sorted.slice(rows, rows + maxRows(sequenceBucket(trainedLength(first))));
-    const batch = padBatch(part, part.length);
+  let done = 0;
+  while (done < sorted.length) {
+    const { seq, rows } = fillFromFront(lengths, taken, packing);
+    const labels = rows
+      .flat()
+      .reduce((sum, index) => sum + labelCount(sorted[index] ?? { inputIds: [], labels: [] }), 0);
+    const batch = fillBatch(sorted, rows, { batch: rows.length, seq, labelRows: labelBucket(labels) });
     const acts = await programs.run('evaluate', batch);
     readback.copy(acts.loss, batch.labelTokens);
     readback.copy(acts.correct, batch.labelTokens);
@@ -49,9 +54,9 @@ export async function evaluateExamples(
       if (correct[i] === 0) missed.add(batch.labelExample[i] ?? -1);
     });
     labelTokens += batch.labelTokens;
-    exact += part.length - missed.size;
-    rows += part.length;
-    onProgress?.({ rows, totalRows: sorted.length });
+    exact += batch.examples.length - missed.size;
+    done += batch.examples.length;
+    onProgress?.({ rows: done, totalRows: sorted.length });
   }
-  return { lossNats: loss / labelTokens, labelTokens, exactMatch: exact / rows, rows };
+  return { lossNats: loss / labelTokens, labelTokens, exactMatch: exact / done, rows: done };
 }

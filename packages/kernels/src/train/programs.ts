@@ -1,19 +1,22 @@
 import { type BufferView, writeView } from '../gpu/buffers.ts';
 import { createProgramBuilder, type Program } from '../gpu/program.ts';
+import { type Activations, createActivations } from '../llama/activations.ts';
+import { recordBackward } from '../llama/backward.ts';
+import { type Pass, recordForward } from '../llama/forward.ts';
+import { recordLoss } from '../llama/head.ts';
+import type { AdapterBuffers } from '../llama/linear.ts';
 import {
-  type Activations,
+  type AttentionKind,
   type BatchShape,
   type Capacity,
-  createActivations,
   fits,
   largerCapacity,
   requiredCapacity,
-} from '../llama/activations.ts';
-import { recordBackward } from '../llama/backward.ts';
-import { recordForward } from '../llama/forward.ts';
-import { recordLoss } from '../llama/head.ts';
-import type { AdapterBuffers } from '../llama/linear.ts';
+} from '../llama/plan-capacity.ts';
+import { keepOf, type Plan } from '../llama/plan-tensors.ts';
 import type { Model } from '../llama/weights.ts';
+import { NO_ROW } from '../ops/gather_rows.ts';
+import type { Precision } from '../ops/precision.ts';
 import type { PaddedBatch } from './batch.ts';
 
 /** 'train' leaves gradients and losses, with dropout; 'evaluate' leaves losses and hits, without. */
@@ -29,6 +32,10 @@ export interface Programs {
 }
 
 export interface ProgramOptions {
+  readonly precision: Precision;
+  readonly plan: Plan;
+  /** Which attention runs a shape; the same for the same shape, always. */
+  readonly attentionFor: (shape: BatchShape) => AttentionKind;
   /** Largest chunk of logits in bytes; see ActivationOptions. */
   readonly logitChunkBytes?: number | undefined;
 }
@@ -37,10 +44,11 @@ export function createPrograms(
   model: Model,
   adapter: AdapterBuffers,
   step: BufferView,
-  { logitChunkBytes }: ProgramOptions = {},
+  { precision, plan, attentionFor, logitChunkBytes }: ProgramOptions,
 ): Programs {
   const { gpu, config } = model;
   const { config: lora } = adapter.layout;
+  const bindingBytes = gpu.device.limits.maxStorageBufferBindingSize;
   const programs = new Map<string, Program>();
   let acts: Activations | undefined;
 
@@ -48,7 +56,8 @@ export function createPrograms(
     if (acts && fits(wanted, acts.capacity)) return acts;
     const capacity = acts ? largerCapacity(acts.capacity, wanted) : wanted;
     destroy(); // before the new table is made: both at once might not fit
-    acts = createActivations(gpu, config, capacity, { lora, pass: 'backward', logitChunkBytes });
+    const options = { lora, keep: keepOf(plan, precision), precision, logitChunkBytes };
+    acts = createActivations(gpu, config, capacity, options);
     return acts;
   };
   const destroy = () => {
@@ -59,18 +68,20 @@ export function createPrograms(
   };
   const record = (kind: PassKind, shape: BatchShape, table: Activations): Promise<Program> => {
     const b = createProgramBuilder(gpu);
-    const dropout = kind === 'train' && lora.dropout > 0 ? { probability: lora.dropout, step } : null;
-    const pass = { b, model, adapter, dropout, acts: table, shape };
+    const train = kind === 'train';
+    const dropout = train && lora.dropout > 0 ? { probability: lora.dropout, step } : null;
+    const settings = { precision, attention: attentionFor(shape), backwardFollows: train };
+    const pass: Pass = { b, model, adapter, dropout, acts: table, shape, ...settings };
     recordForward(pass);
-    recordLoss(pass, step, kind === 'train');
-    if (kind === 'train') recordBackward(pass);
+    recordLoss(pass, step, train);
+    if (train) recordBackward(pass);
     return b.finish(`${kind} ${shape.batch}×${shape.seq}, ${shape.labelRows} label rows`);
   };
   return {
     async run(kind, batch) {
       const { shape } = batch;
-      const table = reserve(requiredCapacity(config, shape));
-      const key = `${kind} ${shape.batch} ${shape.seq} ${shape.labelRows}`;
+      const table = reserve(requiredCapacity(config, shape, { attention: attentionFor(shape), bindingBytes }));
+      const key = `${kind} ${shape.batch} ${shape.seq} ${shape.labelRows} ${gpu.pace.revision}`;
       const program = programs.get(key) ?? (await record(kind, shape, table));
       programs.delete(key); // and back in as the latest: the map keeps the order of use
       programs.set(key, program);
@@ -78,6 +89,9 @@ export function createPrograms(
       for (const name of ['ids', 'positions', 'segments', 'labelIndex', 'labels'] as const) {
         writeView(gpu.device, table[name], batch[name]);
       }
+      const labelExample = new Uint32Array(shape.labelRows).fill(NO_ROW);
+      labelExample.set(batch.labelExample);
+      writeView(gpu.device, table.labelExample, labelExample);
       program.run();
       return table;
     },

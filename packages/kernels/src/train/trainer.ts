@@ -3,14 +3,28 @@ import { createReadback } from '../gpu/readback.ts';
 import { ModelError } from '../llama/error.ts';
 import type { Model } from '../llama/weights.ts';
 import { type AdapterLayout, adapterLayout, type LoraConfig } from '../lora/layout.ts';
-import { checkExamples, labelCount, microBatches, type PaddedBatch, padBatch, type TokenizedExample } from './batch.ts';
+import type { Precision } from '../ops/precision.ts';
+import { checkExamples, labelCount, type PaddedBatch, type TokenizedExample } from './batch.ts';
 import { type EvaluateOptions, type Evaluation, evaluateExamples } from './evaluate.ts';
 import { createOptimizer, type Optimizer, type OptimizerState, type StepOptions } from './optimizer.ts';
-import { createPrograms, maxMicroBatchRows, type ProgramOptions } from './programs.ts';
+import { packBatch } from './pack.ts';
+import { createPrograms, maxMicroBatchRows } from './programs.ts';
 
-export interface TrainerOptions extends ProgramOptions {
+export interface TrainerOptions {
   /** Most rows in one micro-batch, below what the adapter allows; larger batches are split and accumulated. */
   readonly maxBatchRows?: number;
+  /** Largest chunk of logits in bytes; see ActivationOptions. */
+  readonly logitChunkBytes?: number;
+  /** Several short examples share a row, with block-diagonal attention. Default true. */
+  readonly packing?: boolean;
+  /** Arithmetic of the frozen linears and storage of the saves. Default 'f32'. */
+  readonly precision?: Precision;
+  /** 'a' keeps every layer's saves, 'b' keeps only each layer's input and recomputes; 'auto' (default): the fastest that fits. */
+  readonly plan?: 'a' | 'b' | 'auto';
+  /** GPU memory for weights, adapter, optimiser and activations together. Default: no limit but the adapter's. */
+  readonly budgetBytes?: number;
+  /** Default 'auto': where it is faster or the materialised one does not fit. */
+  readonly attention?: 'flash' | 'materialised' | 'auto';
 }
 
 export interface StepResult {
@@ -52,10 +66,18 @@ export async function createTrainer(model: Model, lora: LoraConfig, options: Tra
   const layout = adapterLayout(config, lora);
   const optimizer = createOptimizer(gpu, layout.length);
   const { vector, gradient, step } = optimizer;
-  const programs = createPrograms(model, { layout, vector, gradient }, step, options);
+  const programs = createPrograms(model, { layout, vector, gradient }, step, {
+    precision: options.precision ?? 'f32',
+    plan: options.plan === 'b' ? 'b' : 'a',
+    attentionFor: () => 'materialised',
+    logitChunkBytes: options.logitChunkBytes,
+  });
   const readback = createReadback(gpu, 1024);
-  const maxRows = (seq: number) =>
-    Math.min(maxMicroBatchRows(model, seq), options.maxBatchRows ?? Number.POSITIVE_INFINITY);
+  const packing = {
+    packing: options.packing ?? true,
+    maxRows: (seq: number) => Math.min(maxMicroBatchRows(model, seq), options.maxBatchRows ?? Number.POSITIVE_INFINITY),
+    attentionScale: 6 * config.hiddenSize, // 4·seq·hidden FLOPs a token beside the 24·hidden² of a layer's linears
+  };
   const queued = createQueue(() => readback.reset());
   const upload = (view: typeof vector, values: Float32Array, what: string) => {
     checkVector(values, layout.length, what);
@@ -67,18 +89,14 @@ export async function createTrainer(model: Model, lora: LoraConfig, options: Tra
     const labelTokens = batch.reduce((sum, example) => sum + labelCount(example), 0);
     if (labelTokens === 0)
       throw new ModelError('bad-labels', `a batch of ${batch.length} examples has no labelled token to learn`);
-    const parts = microBatches(batch, maxRows);
-    const rows = parts[0]?.length ?? 0;
+    const micros = packBatch(batch, packing);
     optimizer.clearGradient();
-    const padded: PaddedBatch[] = [];
-    for (const [i, part] of parts.entries()) {
-      const micro = padBatch(part, rows);
+    for (const [i, micro] of micros.entries()) {
       optimizer.writeStep(stepOptions, labelTokens, i);
       const acts = await programs.run('train', micro);
       readback.copy(acts.loss, micro.labelTokens);
-      padded.push(micro);
     }
-    return padded;
+    return micros;
   };
   await gpu.idle();
   return {
@@ -110,7 +128,7 @@ export async function createTrainer(model: Model, lora: LoraConfig, options: Tra
     evaluate: (examples, evaluateOptions = {}) =>
       queued(() => {
         checkExamples(examples, config);
-        return evaluateExamples({ programs, readback, maxRows }, examples, evaluateOptions);
+        return evaluateExamples({ programs, readback, ...packing }, examples, evaluateOptions);
       }),
     destroy() {
       programs.destroy();
