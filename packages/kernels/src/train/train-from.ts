@@ -20,15 +20,23 @@ export async function trainFrom(
   examples: readonly TokenizedExample[],
   { weights, order, drift, ...options }: TrainFromOptions,
 ): Promise<Float32Array<ArrayBuffer>> {
-  const ordered = order.map((index) => {
-    const example = examples[index];
-    if (!example) throw new RangeError(`example ${index} of ${examples.length}: the order is for other data`);
-    return example;
-  });
+  const ordered = orderedExamples(examples, order);
   trainer.setAdapter(weights);
   trainer.resetOptimizer();
   trainer.setReference(weights);
   trainer.setDrift(drift ?? null);
   await train(trainer, ordered, options);
   return trainer.adapter();
+}
+
+/** The examples as `order` names them. Throws RangeError for an index without an example. */
+export function orderedExamples(
+  examples: readonly TokenizedExample[],
+  order: readonly number[],
+): readonly TokenizedExample[] {
+  return order.map((index) => {
+    const example = examples[index];
+    if (!example) throw new RangeError(`example ${index} of ${examples.length}: the order is for other data`);
+    return example;
+  });
 }

@@ -1,0 +1,158 @@
+import { expect, it } from 'vitest';
+import { randomSource, TINY } from '../../test/random-model.ts';
+import type { Gpu } from '../gpu/device.ts';
+import { openNodeGpu } from '../gpu/node.ts';
+import { initAdapter } from '../lora/init.ts';
+import { adapterLayout, type LoraConfig } from '../lora/layout.ts';
+import type { CheckpointStore } from './checkpoint.ts';
+import { createTrainerHost, type TrainerHostOptions } from './host.ts';
+import { type ResumableOptions, trainResumably } from './resumable.ts';
+import { trainFrom } from './train-from.ts';
+
+const LORA: LoraConfig = { rank: 3, alpha: 6, dropout: 0.1, targets: ['q_proj', 'v_proj', 'down_proj'] };
+const weights = initAdapter(adapterLayout(TINY, LORA), 5);
+const drift = weights.map((w, i) => (i % 7) * 1e-3 - w * 1e-2);
+const examples = Array.from({ length: 9 }, (_, row) => {
+  const inputIds = Array.from({ length: 5 + row }, (_unused, t) => (row * 7 + t * 3) % TINY.vocabSize);
+  return { inputIds, labels: inputIds };
+});
+const options: ResumableOptions = {
+  weights,
+  drift,
+  mu: 0.1,
+  order: [3, 1, 4, 1, 5, 0, 2, 6, 8, 7],
+  steps: 5,
+  batchSize: 4,
+  learningRate: 0.01,
+  clipNorm: 1,
+  dropoutSeed: 11,
+};
+
+/** A host on devices of its own; `gpus` collects them, the one in use last. */
+function freshHost(more: Partial<TrainerHostOptions> = {}) {
+  const gpus: Gpu[] = [];
+  const openGpu = async () => {
+    const gpu = await openNodeGpu({ allowSoftware: true });
+    gpus.push(gpu);
+    return gpu;
+  };
+  return { gpus, host: createTrainerHost({ openGpu, source: randomSource(TINY, 'int8'), lora: LORA, ...more }) };
+}
+
+function memoryStore(): CheckpointStore & { bytes: Uint8Array<ArrayBuffer> | undefined } {
+  return {
+    bytes: undefined,
+    async get() {
+      return this.bytes;
+    },
+    async set(bytes) {
+      this.bytes = bytes;
+    },
+    async delete() {
+      this.bytes = undefined;
+    },
+  };
+}
+
+async function undisturbed(): Promise<Float32Array> {
+  const { host } = freshHost();
+  const vector = await trainFrom(await host.trainer(), examples, options);
+  host.destroy();
+  return vector;
+}
+
+it('ends with the bits of an undisturbed run when the device goes away twice in mid-run', async () => {
+  const { host, gpus } = freshHost();
+  const steps: number[] = [];
+  const recovered: [string, number][] = [];
+  const vector = await trainResumably(host, examples, {
+    ...options,
+    onStep: ({ step }) => {
+      steps.push(step);
+      if (step === 1 || step === 3) gpus.at(-1)?.device.destroy(); // the next step finds no device
+    },
+    onRecovered: ({ code }, step) => void recovered.push([code, step]),
+  });
+  host.destroy();
+  expect(gpus).toHaveLength(3);
+  expect(recovered).toEqual([
+    ['device-lost', 2],
+    ['device-lost', 4],
+  ]);
+  expect(steps).toEqual([0, 1, 2, 3, 4]); // none is reported twice, none is lost
+  expect(vector).toEqual(await undisturbed());
+});
+
+it('goes on in another process from the stored checkpoint, telling the steps before it again', async () => {
+  const store = memoryStore();
+  const stop = new AbortController();
+  const first = freshHost();
+  await trainResumably(first.host, examples, {
+    ...options,
+    store,
+    signal: stop.signal,
+    onStep: ({ step }) => step === 2 && stop.abort(),
+  });
+  first.host.destroy();
+  const second = freshHost();
+  const steps: number[] = [];
+  let resumed = 0;
+  const vector = await trainResumably(second.host, examples, {
+    ...options,
+    store,
+    onStep: ({ step }) => void steps.push(step),
+    onResumed: (step) => {
+      resumed = step;
+    },
+  });
+  second.host.destroy();
+  expect(resumed).toBe(3);
+  expect(steps).toEqual([0, 1, 2, 3, 4]);
+  expect(vector).toEqual(await undisturbed());
+});
+
+it('takes up no checkpoint of other work, and none that is damaged', async () => {
+  const store = memoryStore();
+  const { host } = freshHost();
+  const run = async (changed: Partial<ResumableOptions>, rows = examples) => {
+    let resumed = 0;
+    await trainResumably(host, rows, {
+      ...options,
+      steps: 2,
+      ...changed,
+      store,
+      onResumed: (step) => {
+        resumed = step;
+      },
+    });
+    return resumed;
+  };
+  await run({});
+  expect(await run({})).toBe(2); // the very same work is done already
+  expect(await run({ learningRate: 0.02 })).toBe(0);
+  expect(await run({ learningRate: 0.02 })).toBe(2);
+  expect(await run({ weights: weights.map((w) => w * 2) })).toBe(0);
+  expect(await run({ order: [1, 3, 4, 1, 5, 0, 2, 6, 8, 7] })).toBe(0);
+  expect(await run({}, examples.toReversed())).toBe(0);
+  expect(await run({ drift: undefined })).toBe(0);
+  expect(await run({ drift: undefined })).toBe(2);
+  const last = store.bytes?.at(-5) ?? 0;
+  store.bytes?.set([last ^ 1], store.bytes.length - 5);
+  expect(await run({ drift: undefined })).toBe(0);
+  host.destroy();
+});
+
+it('gives up when the GPU fails again and again, and at once when the error is of another kind', async () => {
+  const { host, gpus } = freshHost();
+  const lost = trainResumably(host, examples, options);
+  await host.trainer();
+  const killer = setInterval(() => gpus.at(-1)?.device.destroy(), 0);
+  await expect(lost).rejects.toMatchObject({ code: 'device-lost' });
+  clearInterval(killer);
+  const wrong = freshHost();
+  const rows = [{ inputIds: [TINY.vocabSize], labels: [1] }];
+  const failed = trainResumably(wrong.host, rows, { ...options, order: [0, 0, 0, 0] });
+  await expect(failed).rejects.toMatchObject({ code: 'bad-token' });
+  expect(wrong.gpus).toHaveLength(1);
+  wrong.host.destroy();
+});
