@@ -79,8 +79,10 @@ export function tensorTable(config: LlamaConfig, lora: LoraConfig | null, option
         kept: [xIn, ...small, ...halves],
       };
     }
-    case 'inputs':
-      return { single: [...always, ...gradients, ...made], kept: [xIn] };
+    case 'inputs': {
+      const small = saves.filter(({ name }) => name === zName('down_proj')); // what is above it is not computed again
+      return { single: [...always, ...gradients, ...made.filter((s) => !small.includes(s))], kept: [xIn, ...small] };
+    }
     case 'nothing':
       return { single: [...always, xIn, ...made], kept: [] };
     default:

@@ -37,10 +37,10 @@ describe('packing', () => {
   });
 
   it('lengthens rows where that saves padding, but not where attention would cost more', () => {
-    const lengths = Array<number>(12).fill(50); // one each in 64, five in 256
-    const maxRows = (seq: number) => Math.floor(768 / seq);
+    const lengths = Array<number>(15).fill(51); // one each in 64, five in 256
+    const maxRows = (seq: number) => Math.floor(960 / seq);
     expect(layOut(lengths, { packing: true, maxRows })).toMatchObject({ seq: 256, rows: 3 });
-    expect(layOut(lengths, { packing: true, maxRows, attentionScale: 64 })).toMatchObject({ seq: 64, rows: 12 });
+    expect(layOut(lengths, { packing: true, maxRows, attentionScale: 64 })).toMatchObject({ seq: 64, rows: 15 });
   });
 
   it('keeps groups together', () => {

@@ -5,19 +5,12 @@ import { recordBackward } from '../llama/backward.ts';
 import { type Pass, recordForward } from '../llama/forward.ts';
 import { recordLoss } from '../llama/head.ts';
 import type { AdapterBuffers } from '../llama/linear.ts';
-import {
-  type AttentionKind,
-  type BatchShape,
-  type Capacity,
-  fits,
-  largerCapacity,
-  requiredCapacity,
-} from '../llama/plan-capacity.ts';
-import { keepOf, type Plan } from '../llama/plan-tensors.ts';
+import { type BatchShape, type Capacity, fits, largerCapacity, requiredCapacity } from '../llama/plan-capacity.ts';
+import { keepOf } from '../llama/plan-tensors.ts';
 import type { Model } from '../llama/weights.ts';
 import { NO_ROW } from '../ops/gather_rows.ts';
-import type { Precision } from '../ops/precision.ts';
 import type { PaddedBatch } from './batch.ts';
+import type { ComputeSettings } from './settings.ts';
 
 /** 'train' leaves gradients and losses, with dropout; 'evaluate' leaves losses and hits, without. */
 export type PassKind = 'train' | 'evaluate';
@@ -31,14 +24,7 @@ export interface Programs {
   destroy(): void;
 }
 
-export interface ProgramOptions {
-  readonly precision: Precision;
-  readonly plan: Plan;
-  /** Which attention runs a shape; the same for the same shape, always. */
-  readonly attentionFor: (shape: BatchShape) => AttentionKind;
-  /** Largest chunk of logits in bytes; see ActivationOptions. */
-  readonly logitChunkBytes?: number | undefined;
-}
+export type ProgramOptions = Pick<ComputeSettings, 'precision' | 'plan' | 'attentionFor' | 'logitChunkBytes'>;
 
 export function createPrograms(
   model: Model,
@@ -111,17 +97,4 @@ function evictOldest(programs: Map<string, Program>): void {
     program.destroy();
     programs.delete(key);
   }
-}
-
-/** Tokens of one micro-batch: enough to fill the adapter, little enough for its memory and its watchdog. */
-const MICRO_BATCH_TOKENS = { hardware: 2048, llvmpipe: 2048, swiftshader: 2048 } as const;
-
-/** Rows of `seq` tokens that one micro-batch may have on this adapter. At least 1: a row is never cut. */
-export function maxMicroBatchRows(model: Model, seq: number): number {
-  const { gpu, config } = model;
-  const { heads, headDim, hiddenSize, intermediateSize } = config;
-  const limit = Math.min(gpu.device.limits.maxBufferSize, gpu.device.limits.maxStorageBufferBindingSize);
-  const widest = Math.max(hiddenSize, intermediateSize, heads * headDim, heads * seq); // the last: attention's probabilities
-  const rowsByBinding = Math.floor(limit / (4 * seq * widest));
-  return Math.max(1, Math.min(rowsByBinding, Math.floor(MICRO_BATCH_TOKENS[gpu.adapter.kind] / seq)));
 }

@@ -8,7 +8,7 @@ import { LORA_TARGETS, type LoraConfig } from '../lora/layout.ts';
 import { uniform } from '../lora/uniform.ts';
 import type { TokenizedExample } from './batch.ts';
 import { train } from './train.ts';
-import { createTrainer, type Trainer } from './trainer.ts';
+import { createTrainer, type Trainer, type TrainerOptions } from './trainer.ts';
 
 const ALL: LoraConfig = { rank: 3, alpha: 6, dropout: 0, targets: LORA_TARGETS };
 const models = new Map<string, Promise<Model>>();
@@ -91,6 +91,59 @@ describe('trainer', () => {
       expect(b.steps[i]?.gradNorm).toBeCloseTo(step.gradNorm, 5);
     }
     expect(a.steps[0]?.gradNorm).toBeCloseTo(Math.hypot(...a.gradient), 4);
+  });
+
+  /** Gradient, two steps and an evaluation of nine examples. */
+  async function runOf(options: TrainerOptions, lora: LoraConfig = ALL, dtype: 'f32' | 'int8' = 'int8') {
+    const trainer = await createTrainer(await tinyModel(dtype), lora, options);
+    const batch = examples(9);
+    trainer.setAdapter(livelyAdapter(trainer));
+    const gradient = await trainer.gradients(batch);
+    const evaluation = await trainer.evaluate(batch);
+    const steps = [];
+    for (let i = 0; i < 2; i++) steps.push(await trainer.step(batch, { learningRate: 0.01, dropoutSeed: i }));
+    const run = { gradient, evaluation, steps, adapter: await trainer.adapter(), bytes: trainer.bytes };
+    trainer.destroy();
+    return run;
+  }
+
+  it.each([
+    ['all seven', LORA_TARGETS],
+    ['q and v', ['q_proj', 'v_proj']],
+    ['o and down', ['o_proj', 'down_proj']],
+    ['gate', ['gate_proj']],
+  ] as const)('has the same bits whether layers keep their saves or are computed again (%s)', async (_, targets) => {
+    const lora = { ...ALL, targets, dropout: 0.3 };
+    const [a, b] = [await runOf({ plan: 'a' }, lora), await runOf({ plan: 'b' }, lora)];
+    expect({ ...b, bytes: 0 }).toEqual({ ...a, bytes: 0 });
+    expect(b.bytes).toBeLessThan(a.bytes);
+  });
+
+  it('gives the same loss and gradients packed, unpacked and in packed micro-batches', async () => {
+    const unpacked = await runOf({ packing: false });
+    for (const options of [{}, { maxBatchRows: 1 }, { maxBatchRows: 2, plan: 'b' }] as const) {
+      const packed = await runOf(options);
+      expect(relativeL2(packed.gradient, unpacked.gradient)).toBeLessThan(1e-5);
+      expect(relativeL2(packed.adapter, unpacked.adapter)).toBeLessThan(1e-5);
+      expect(packed.evaluation.lossNats).toBeCloseTo(unpacked.evaluation.lossNats, 5);
+      expect(packed.evaluation).toMatchObject({ exactMatch: unpacked.evaluation.exactMatch, rows: 9 });
+      packed.steps.forEach((step, i) => {
+        expect(step.lossNats).toBeCloseTo(unpacked.steps[i]?.lossNats ?? Number.NaN, 5);
+        const { tokens, labelTokens } = unpacked.steps[i] ?? {};
+        expect(step).toMatchObject({ tokens, labelTokens });
+      });
+      expect(await runOf(options)).toEqual(packed);
+    }
+  });
+
+  it('keeps saves in halves within their rounding', async () => {
+    const [wide, half] = [await runOf({}), await runOf({ precision: 'f16' })];
+    const again = await runOf({ precision: 'f16', plan: 'b' });
+    expect(relativeL2(half.gradient, wide.gradient)).toBeLessThan(2e-3);
+    expect(relativeL2(half.gradient, wide.gradient)).toBeGreaterThan(1e-6);
+    expect(relativeL2(again.gradient, wide.gradient)).toBeLessThan(2e-3);
+    expect(half.evaluation.lossNats).toBeCloseTo(wide.evaluation.lossNats, 2);
+    expect(half.bytes).toBeLessThan(wide.bytes);
   });
 
   it('gives the same gradients with logits in chunks as in one piece', async () => {

@@ -3,29 +3,14 @@ import { createReadback } from '../gpu/readback.ts';
 import { ModelError } from '../llama/error.ts';
 import type { Model } from '../llama/weights.ts';
 import { type AdapterLayout, adapterLayout, type LoraConfig } from '../lora/layout.ts';
-import type { Precision } from '../ops/precision.ts';
 import { checkExamples, labelCount, type PaddedBatch, type TokenizedExample } from './batch.ts';
 import { type EvaluateOptions, type Evaluation, evaluateExamples } from './evaluate.ts';
 import { createOptimizer, type Optimizer, type OptimizerState, type StepOptions } from './optimizer.ts';
 import { packBatch } from './pack.ts';
-import { createPrograms, maxMicroBatchRows } from './programs.ts';
+import { createPrograms } from './programs.ts';
+import { type ComputeOptions, computeSettings } from './settings.ts';
 
-export interface TrainerOptions {
-  /** Most rows in one micro-batch, below what the adapter allows; larger batches are split and accumulated. */
-  readonly maxBatchRows?: number;
-  /** Largest chunk of logits in bytes; see ActivationOptions. */
-  readonly logitChunkBytes?: number;
-  /** Several short examples share a row, with block-diagonal attention. Default true. */
-  readonly packing?: boolean;
-  /** Arithmetic of the frozen linears and storage of the saves. Default 'f32'. */
-  readonly precision?: Precision;
-  /** 'a' keeps every layer's saves, 'b' keeps only each layer's input and recomputes; 'auto' (default): the fastest that fits. */
-  readonly plan?: 'a' | 'b' | 'auto';
-  /** GPU memory for weights, adapter, optimiser and activations together. Default: no limit but the adapter's. */
-  readonly budgetBytes?: number;
-  /** Default 'auto': where it is faster or the materialised one does not fit. */
-  readonly attention?: 'flash' | 'materialised' | 'auto';
-}
+export type TrainerOptions = ComputeOptions;
 
 export interface StepResult {
   /** Mean over the label tokens of the batch, before the update. */
@@ -66,18 +51,9 @@ export async function createTrainer(model: Model, lora: LoraConfig, options: Tra
   const layout = adapterLayout(config, lora);
   const optimizer = createOptimizer(gpu, layout.length);
   const { vector, gradient, step } = optimizer;
-  const programs = createPrograms(model, { layout, vector, gradient }, step, {
-    precision: options.precision ?? 'f32',
-    plan: options.plan === 'b' ? 'b' : 'a',
-    attentionFor: () => 'materialised',
-    logitChunkBytes: options.logitChunkBytes,
-  });
+  const settings = computeSettings(model, layout, options);
+  const programs = createPrograms(model, { layout, vector, gradient }, step, settings);
   const readback = createReadback(gpu, 1024);
-  const packing = {
-    packing: options.packing ?? true,
-    maxRows: (seq: number) => Math.min(maxMicroBatchRows(model, seq), options.maxBatchRows ?? Number.POSITIVE_INFINITY),
-    attentionScale: 6 * config.hiddenSize, // 4·seq·hidden FLOPs a token beside the 24·hidden² of a layer's linears
-  };
   const queued = createQueue(() => readback.reset());
   const upload = (view: typeof vector, values: Float32Array, what: string) => {
     checkVector(values, layout.length, what);
@@ -89,7 +65,7 @@ export async function createTrainer(model: Model, lora: LoraConfig, options: Tra
     const labelTokens = batch.reduce((sum, example) => sum + labelCount(example), 0);
     if (labelTokens === 0)
       throw new ModelError('bad-labels', `a batch of ${batch.length} examples has no labelled token to learn`);
-    const micros = packBatch(batch, packing);
+    const micros = packBatch(batch, settings);
     optimizer.clearGradient();
     for (const [i, micro] of micros.entries()) {
       optimizer.writeStep(stepOptions, labelTokens, i);
@@ -128,7 +104,7 @@ export async function createTrainer(model: Model, lora: LoraConfig, options: Tra
     evaluate: (examples, evaluateOptions = {}) =>
       queued(() => {
         checkExamples(examples, config);
-        return evaluateExamples({ programs, readback, ...packing }, examples, evaluateOptions);
+        return evaluateExamples({ ...settings, programs, readback }, examples, evaluateOptions);
       }),
     destroy() {
       programs.destroy();
