@@ -27,6 +27,7 @@ export {
 } from './lora/layout.ts';
 export { ModelFileError, type ModelFileErrorCode } from './quantize/error.ts';
 export { httpSource } from './quantize/http-source.ts';
+export { type HubId, hubSource, parseHubId, type RemoteOptions, remoteSource } from './quantize/hub.ts';
 export { openHuggingFaceModel } from './quantize/hugging-face.ts';
 export { MANIFEST, type ModelManifest, modelManifest, parseManifest, readManifest } from './quantize/manifest.ts';
 export { memorySink, memorySource } from './quantize/memory-files.ts';
@@ -41,8 +42,18 @@ export { readChatTemplate } from './quantize/tokenizer-file.ts';
 export { type Transfer, type TransferMeter, transferMeter } from './quantize/transfer.ts';
 export type { TokenizedExample } from './train/batch.ts';
 export type { CheckpointStore } from './train/checkpoint.ts';
+export type {
+  PairLogProbs,
+  PairMetrics,
+  PairOptions,
+  PairProgress,
+  PairStepResult,
+  PairTraining,
+  PreferencePair,
+} from './train/dpo.ts';
+export { type PairStepRecord, type TrainPairsOptions, trainPairs } from './train/dpo-train.ts';
 export type { EvaluateOptions, Evaluation } from './train/evaluate.ts';
-export { createTrainerHost, type TrainerHost, type TrainerHostOptions } from './train/host.ts';
+export { createTrainerHost, hostOf, type TrainerHost, type TrainerHostOptions } from './train/host.ts';
 export type { OptimizerState, StepOptions } from './train/optimizer.ts';
 export { type ResumableOptions, trainResumably } from './train/resumable.ts';
 export { type SelfTestResult, selfTest } from './train/self-test.ts';

@@ -2,6 +2,9 @@
 export type ModelFileErrorCode =
   | 'missing-file'
   | 'unreachable'
+  | 'access-denied'
+  | 'refused'
+  | 'storage-full'
   | 'truncated'
   | 'malformed'
   | 'unsupported-dtype'

@@ -41,7 +41,7 @@ describe('httpSource', () => {
     expect(await source.size('gone.bin')).toBeUndefined();
     await expect(source.read('gone.bin')).rejects.toMatchObject({ code: 'missing-file' });
     await expect(source.read('secret.bin')).rejects.toMatchObject({
-      code: 'unreachable',
+      code: 'access-denied',
       message: expect.stringContaining('403'),
     });
     await expect(httpSource('http://127.0.0.1:1/').size('a.bin')).rejects.toMatchObject({ code: 'unreachable' });
