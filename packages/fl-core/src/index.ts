@@ -22,6 +22,7 @@ export * from './error.ts';
 export * from './participant/create.ts';
 export * from './participant/order.ts';
 export * from './participant/participant.ts';
+export * from './participant/slot.ts';
 export * from './protocol/index.ts';
 export * from './rng.ts';
 export * from './round/guard.ts';

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
-import { createParticipant, FlError } from '@cotune/fl-core';
+import { createParticipant, FlError, storageSlot } from '@cotune/fl-core';
 import { clientInfo, isOver, type ModelRef, modelRef, type RunView, runView } from '@cotune/fl-core/protocol';
-import { adapterLayout, createTrainer, openModelDirectory } from '@cotune/kernels';
+import { adapterLayout, createTrainerHost, openModelDirectory } from '@cotune/kernels';
 import { directorySource } from '@cotune/kernels/node';
 import { Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
@@ -60,14 +60,20 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
   }
   const missing = options.data.find((file) => !existsSync(file));
   if (missing !== undefined) throw new UserError(`no such file: ${missing}`);
-  const gpu = await openGpuFor(offered.parameters, (options.software ?? false) || offered.allowSoftware);
   const download = progressBar('downloading model');
   const directory = await cacheModel(new URL(offered.url, origin), join(options.stateDir, 'models'), download.update);
   download.end();
   const source = await openModelDirectory(directorySource(directory));
   const { template, maxSeqLength, lora } = run.config;
   const { examples } = await loadData(options.data, { tokenizer: await openTokenizer(source), template, maxSeqLength });
-  const model = await loadOnGpu(gpu, source);
+  const host = createTrainerHost({
+    openGpu: () => openGpuFor(offered.parameters, (options.software ?? false) || offered.allowSoftware),
+    source,
+    lora,
+    load: loadOnGpu,
+  });
+  const { adapter } = await host.gpu();
+  const checkpoints = storageSlot(storage, 'checkpoint');
   const updateBytes = adapterLayout(source.config, lora).length * (run.config.updateDtype === 'f16' ? 2 : 4);
   note(`${examples.length} training rows stay here; ${formatBytes(updateBytes)} of adapter update leave each round`);
 
@@ -75,8 +81,8 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
     origin,
     {
       name: options.name,
-      adapter: `${gpu.adapter.description || gpu.adapter.device} (Dawn)`,
-      features: [...gpu.adapter.features],
+      adapter: `${adapter.description || adapter.device} (Dawn)`,
+      features: [...adapter.features],
     },
     () => resumeToken ?? token,
   );
@@ -88,7 +94,7 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
     leave = resolve;
   });
   const participant = createParticipant({
-    trainer: localTrainer(await createTrainer(model, lora), examples),
+    trainer: localTrainer(host, examples, { checkpoints, onNotice: note }),
     transport: socketTransport(socket, origin),
     storage,
     examples: examples.length,
@@ -97,6 +103,7 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
       if (activity.kind === 'training' && activity.step === 0)
         bar = progressBar(`round ${activity.round + 1}/${run.config.rounds}`);
       if (activity.kind === 'uploaded') {
+        void checkpoints.delete().catch(() => undefined);
         note(
           `round ${activity.round + 1}: ${activity.verdict.status}${'message' in activity.verdict ? ` (${activity.verdict.message})` : ''}`,
         );

@@ -1,6 +1,6 @@
 import { ALGORITHMS, cosineLearningRate, exampleOrder, roundSeed } from '@cotune/fl-core';
 import type { HeldOutMetrics, RunConfig } from '@cotune/fl-core/protocol';
-import { adapterLayout, createTrainer, initAdapter, type Model, type TokenizedExample } from '@cotune/kernels';
+import { adapterLayout, createTrainer, hostOf, initAdapter, type Model, type TokenizedExample } from '@cotune/kernels';
 import { localTrainer } from '../participant/trainer.ts';
 
 /**
@@ -23,7 +23,7 @@ export async function localBaseline(
   const trainer = await createTrainer(model, config.lora);
   let done = 0;
   for (const [ordinal, examples] of shards.entries()) {
-    const local = localTrainer(trainer, examples);
+    const local = localTrainer(hostOf(trainer), examples);
     let weights: Float32Array = start;
     for (let round = 0; round < config.rounds; round++) {
       const seed = roundSeed(config.seed, round, ordinal);

@@ -1,18 +1,30 @@
 import type { LocalTrainer } from '@cotune/fl-core';
-import { GpuError, type TokenizedExample, type Trainer, trainFrom } from '@cotune/kernels';
+import {
+  type CheckpointStore,
+  GpuError,
+  hostOf,
+  type TokenizedExample,
+  type Trainer,
+  trainResumably,
+} from '@cotune/kernels';
 
 /**
  * The kernels' trainer as the participant logic wants it. Runs on promises of the GPU queue only, with no timer, so that a
  * hidden tab does not slow it down. On a lost GPU the promise stays open: the page starts the engine again and takes the
- * round up, so the round must not be declined here.
+ * round up, so the round must not be declined here; it then goes on at the step that `checkpoints` holds.
  */
-export function createLocalTrainer(trainer: Trainer, examples: readonly TokenizedExample[]): LocalTrainer {
+export function createLocalTrainer(
+  trainer: Trainer,
+  examples: readonly TokenizedExample[],
+  checkpoints: CheckpointStore,
+): LocalTrainer {
   return {
     async train({ rule, seed, onStep, ...job }) {
-      const training = trainFrom(trainer, examples, {
+      const training = trainResumably(hostOf(trainer), examples, {
         ...job,
         ...rule,
         dropoutSeed: seed,
+        store: checkpoints,
         onStep: ({ step, lossNats, gradNorm, tokens, seconds }) =>
           onStep({ step: step + 1, lossNats, gradNorm, tokensPerSecond: tokens / seconds, ms: seconds * 1000 }),
       });

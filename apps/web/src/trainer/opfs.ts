@@ -71,6 +71,15 @@ export async function writeFile(folder: FileSystemDirectoryHandle, name: string,
   }
 }
 
+/** Replaces a file whole, or leaves the old one where the tab ends in between (except in browsers that cannot, Safari before 26). */
+export async function replaceFile(folder: FileSystemDirectoryHandle, name: string, bytes: Uint8Array<ArrayBuffer>) {
+  const handle = await folder.getFileHandle(name, { create: true });
+  if (!('createWritable' in handle)) return writeFile(folder, name, bytes);
+  const swap = await handle.createWritable();
+  await swap.write(bytes);
+  await swap.close();
+}
+
 /** Removes a file or folder with all in it; nothing happens when it is not there. */
 export async function remove(folder: FileSystemDirectoryHandle, name: string): Promise<void> {
   try {

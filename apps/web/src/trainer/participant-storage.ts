@@ -1,5 +1,5 @@
 import type { ParticipantStorage } from '@cotune/fl-core';
-import { findFile, openFolder, privateRoot, remove, writeFile } from './opfs.ts';
+import { findFile, openFolder, privateRoot, remove, replaceFile } from './opfs.ts';
 
 /**
  * What must survive a reload, one file a key, below the seat's folder. Without a private file system it lives in memory: the run
@@ -16,7 +16,7 @@ export async function openParticipantStorage(seat: string): Promise<ParticipantS
       return file ? new Uint8Array(await file.arrayBuffer()) : undefined;
     },
     // A copy, because the bytes may lie in a shared or larger buffer.
-    set: (key, value) => writeFile(folder, fileName(key), new Uint8Array(value)),
+    set: (key, value) => replaceFile(folder, fileName(key), new Uint8Array(value)),
     delete: (key) => remove(folder, fileName(key)),
   };
 }

@@ -1,4 +1,4 @@
-import { createParticipant, FlError, type Participant, type Tokenizer } from '@cotune/fl-core';
+import { createParticipant, FlError, type Participant, storageSlot, type Tokenizer } from '@cotune/fl-core';
 import { expose, transfer } from 'comlink';
 import { adapterName } from '../participant/gpu-verdict.ts';
 import { downloadBlob } from './blob.ts';
@@ -58,8 +58,10 @@ const api: TrainerApi = {
     const { gpu, trainer } = need(engine, 'the model');
     const { examples } = need(data, 'the data');
     void gpu.lost.then(({ message }) => events.onDeviceLost(message));
+    const storage = await openParticipantStorage(seat);
+    const checkpoints = storageSlot(storage, 'checkpoint');
     participant = createParticipant({
-      trainer: createLocalTrainer(trainer, examples),
+      trainer: createLocalTrainer(trainer, examples, checkpoints),
       transport: {
         request: (event, payload) => socket.request(event, payload),
         openUpload: (payload) => socket.openUpload(payload),
@@ -72,10 +74,13 @@ const api: TrainerApi = {
         progress: (payload) => void socket.progress(payload),
         download: downloadBlob,
       },
-      storage: await openParticipantStorage(seat),
+      storage,
       examples: examples.length,
       now: () => Date.now(),
-      onActivity: (activity) => void events.onActivity(activity),
+      onActivity(activity) {
+        if (activity.kind === 'uploaded') void checkpoints.delete().catch(() => undefined);
+        void events.onActivity(activity);
+      },
       onStep: (record) => void events.onStep(record),
     });
   },

@@ -32,7 +32,7 @@ export function createTrainerHost({
   lora,
   load = loadModel,
   ...options
-}: TrainerHostOptions): TrainerHost {
+}: TrainerHostOptions): TrainerHost & { readonly gpu: () => Promise<Gpu> } {
   let budgetBytes = options.budgetBytes;
   let opened: Promise<Open> | undefined;
   const open = async (): Promise<Open> => {
@@ -54,17 +54,28 @@ export function createTrainerHost({
     held?.gpu.destroy();
     return held;
   };
+  const ensure = (): Promise<Open> => {
+    opened ??= open();
+    return opened;
+  };
   return {
-    async trainer() {
-      opened ??= open();
-      return (await opened).trainer;
-    },
+    gpu: async () => (await ensure()).gpu,
+    trainer: async () => (await ensure()).trainer,
     async reopen(reason) {
       const peakBytes = (await opened?.catch(() => undefined))?.gpu.memory.peakBytes;
       if (reason.code === 'out-of-memory' && peakBytes) budgetBytes = Math.floor(peakBytes * SMALLER);
       await close();
     },
     destroy: () => void close(),
+  };
+}
+
+/** Holds a trainer that others opened: a lost GPU is theirs to handle, and is thrown. */
+export function hostOf(trainer: Trainer): TrainerHost {
+  return {
+    trainer: () => Promise.resolve(trainer),
+    reopen: (reason) => Promise.reject(reason),
+    destroy: () => trainer.destroy(),
   };
 }
 
