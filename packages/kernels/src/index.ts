@@ -52,6 +52,16 @@ export type {
   PreferencePair,
 } from './train/dpo.ts';
 export { type PairStepRecord, type TrainPairsOptions, trainPairs } from './train/dpo-train.ts';
+export type {
+  PairLogProbs,
+  PairMetrics,
+  PairOptions,
+  PairProgress,
+  PairStepResult,
+  PairTraining,
+  PreferencePair,
+} from './train/dpo.ts';
+export { type PairStepRecord, type TrainPairsOptions, trainPairs } from './train/dpo-train.ts';
 export type { EvaluateOptions, Evaluation } from './train/evaluate.ts';
 export { createTrainerHost, hostOf, type TrainerHost, type TrainerHostOptions } from './train/host.ts';
 export type { OptimizerState, StepOptions } from './train/optimizer.ts';

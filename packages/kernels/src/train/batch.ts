@@ -55,22 +55,23 @@ export function labelCount({ labels }: TokenizedExample): number {
   return count;
 }
 
-/** Throws ModelError 'bad-labels', 'bad-token' or 'too-long', naming the example. */
+/** Throws ModelError 'bad-labels', 'bad-token' or 'too-long', naming the example as `nameOf` does. */
 export function checkExamples(
   examples: readonly TokenizedExample[],
   { vocabSize, maxPositions }: { readonly vocabSize: number; readonly maxPositions: number },
+  nameOf = (row: number): string => `example ${row}`,
 ): void {
   examples.forEach(({ inputIds, labels }, row) => {
     if (inputIds.length !== labels.length) {
       throw new ModelError(
         'bad-labels',
-        `example ${row}: ${inputIds.length} tokens but ${labels.length} labels, expected as many`,
+        `${nameOf(row)}: ${inputIds.length} tokens but ${labels.length} labels, expected as many`,
       );
     }
     if (inputIds.length > maxPositions) {
       throw new ModelError(
         'too-long',
-        `example ${row}: ${inputIds.length} tokens, the model takes ${maxPositions}: shorten it`,
+        `${nameOf(row)}: ${inputIds.length} tokens, the model takes ${maxPositions}: shorten it`,
       );
     }
     for (let t = 0; t < inputIds.length; t++) {
@@ -80,7 +81,7 @@ export function checkExamples(
         continue;
       throw new ModelError(
         'bad-token',
-        `example ${row}, position ${t}: token ${id}, label ${label}, expected 0…${vocabSize - 1} (label −100 for none): ` +
+        `${nameOf(row)}, position ${t}: token ${id}, label ${label}, expected 0…${vocabSize - 1} (label −100 for none): ` +
           'was it tokenised for another model?',
       );
     }

@@ -25,6 +25,9 @@ export interface StepOptions {
   readonly driftTarget?: 'gradient' | 'weights';
 }
 
+/** What the batch's loss is the mean over, and DPO's β with pairs. */
+export type LossScale = { readonly labelTokens: number } | { readonly pairs: number; readonly beta: number };
+
 /** Everything AdamW remembers, on the CPU. */
 export interface OptimizerState {
   readonly m: Float32Array;
@@ -50,7 +53,7 @@ export interface Optimizer {
   /** Steps taken so far. */
   t: number;
   /** Uploads the STEP values of micro-batch `micro` of step t + 1 (of step 1 while t is 0). */
-  writeStep(options: StepOptions, labelTokens: number, micro: number): void;
+  writeStep(options: StepOptions, scale: LossScale, micro: number): void;
   clearGradient(): void;
   /** Correction, clip, AdamW and drift as `options` ask for; counts the step. */
   update(options: StepOptions): Promise<void>;
@@ -79,13 +82,15 @@ export function createOptimizer(gpu: Gpu, length: number): Optimizer {
     bytes: arena.bytes,
     hasDrift: false,
     t: 0,
-    writeStep(options, labelTokens, micro) {
+    writeStep(options, scale, micro) {
       const t = optimizer.t + 1;
       values[STEP.learningRate] = options.learningRate;
       values[STEP.biasCorrection1] = 1 - ADAMW.beta1 ** t;
       values[STEP.biasCorrection2] = 1 - ADAMW.beta2 ** t;
       values[STEP.clipNorm] = options.clipNorm ?? 0;
-      values[STEP.inverseLabelTokens] = 1 / labelTokens;
+      values[STEP.inverseLabelTokens] = 'labelTokens' in scale ? 1 / scale.labelTokens : 0;
+      values[STEP.inversePairs] = 'pairs' in scale ? 1 / scale.pairs : 0;
+      values[STEP.beta] = 'pairs' in scale ? scale.beta : 0;
       values[STEP.weightDecay] = options.weightDecay ?? 0;
       values[STEP.mu] = options.mu ?? 0;
       seed[0] = mix32((options.dropoutSeed ?? 0) + Math.imul(micro, 0x9e3779b1)); // each micro-batch masks differently

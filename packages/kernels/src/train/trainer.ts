@@ -4,6 +4,7 @@ import { ModelError } from '../llama/error.ts';
 import type { Model } from '../llama/weights.ts';
 import { type AdapterLayout, adapterLayout, type LoraConfig } from '../lora/layout.ts';
 import { checkExamples, labelCount, type PaddedBatch, type TokenizedExample } from './batch.ts';
+import { createPairTraining, type PairTraining } from './dpo.ts';
 import { type EvaluateOptions, type Evaluation, evaluateExamples } from './evaluate.ts';
 import { createOptimizer, type Optimizer, type OptimizerState, type StepOptions } from './optimizer.ts';
 import { packBatch } from './pack.ts';
@@ -23,7 +24,7 @@ export interface StepResult {
 }
 
 /** Trains one LoRA adapter on one model. Promised calls queue up behind each other; the setters act at once. */
-export interface Trainer {
+export interface Trainer extends PairTraining {
   readonly layout: AdapterLayout;
   /** GPU memory besides the model's weights, so far. */
   readonly bytes: number;
@@ -68,7 +69,7 @@ export async function createTrainer(model: Model, lora: LoraConfig, options: Tra
     const micros = packBatch(batch, settings);
     optimizer.clearGradient();
     for (const [i, micro] of micros.entries()) {
-      optimizer.writeStep(stepOptions, labelTokens, i);
+      optimizer.writeStep(stepOptions, { labelTokens }, i);
       const acts = await programs.run('train', micro);
       readback.copy(acts.loss, micro.labelTokens);
     }
@@ -95,6 +96,7 @@ export async function createTrainer(model: Model, lora: LoraConfig, options: Tra
         await readback.read();
         return gpu.readF32(gradient, layout.length);
       }),
+    ...createPairTraining({ gpu, config, programs, readback, optimizer, pack: settings, queued }),
     ...stateAccess(model, optimizer, layout.length, queued),
     setReference: (values) => upload(optimizer.reference, values, 'reference adapter'),
     setDrift(values) {

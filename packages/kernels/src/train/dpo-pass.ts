@@ -1,0 +1,72 @@
+import { type BufferView, createArena } from '../gpu/buffers.ts';
+import type { Gpu } from '../gpu/device.ts';
+import { recordBackward } from '../llama/backward.ts';
+import { type Pass, recordForward } from '../llama/forward.ts';
+import { recordLoss, recordWeightedGradient } from '../llama/head.ts';
+import { dpo, dpoWeights, OUTCOME_ELEMENTS } from '../ops/dpo.ts';
+import { sequenceLogProb } from '../ops/sequence_log_prob.ts';
+import { labelBucket, type PaddedBatch } from './batch.ts';
+
+/**
+ * 'reference' leaves the base model's log-probabilities, adapter off; the others want them there. 'train pairs' leaves
+ * outcomes and gradients, with dropout; 'evaluate pairs' leaves outcomes, without.
+ */
+export type PairPassKind = 'reference' | 'train pairs' | 'evaluate pairs';
+
+/** What a micro-batch of pairs needs besides activations; example 2i is the chosen response of pair i, 2i + 1 the rejected one. */
+export interface PairBuffers {
+  readonly policy: BufferView; // (sequences) log-probabilities
+  readonly reference: BufferView; // (sequences) log-probabilities
+  readonly outcome: BufferView; // (pairs, OUTCOME_ELEMENTS)
+  readonly weight: BufferView; // (pairs)
+  readonly rowWeight: BufferView; // (labelRows)
+  /** Label rows that fit, and as many sequences: each has a label at least. */
+  readonly labelRows: number;
+  readonly bytes: number;
+  destroy(): void;
+}
+
+export function createPairBuffers(gpu: Gpu, labelRows: number): PairBuffers {
+  const arena = createArena(gpu.device);
+  return {
+    policy: arena.alloc('policy log-probabilities', labelRows),
+    reference: arena.alloc('reference log-probabilities', labelRows),
+    outcome: arena.alloc('outcomes of pairs', (labelRows / 2) * OUTCOME_ELEMENTS),
+    weight: arena.alloc('gradient weights of pairs', labelRows / 2),
+    rowWeight: arena.alloc('gradient weights of label rows', labelRows),
+    labelRows,
+    bytes: arena.bytes,
+    destroy: () => arena.destroy(),
+  };
+}
+
+/** Sequences that a recorded pass over this micro-batch takes: few sizes, and an even number. */
+export function recordedSequences({ examples }: Pick<PaddedBatch, 'examples'>): number {
+  return labelBucket(examples.length);
+}
+
+/**
+ * Records a whole pass over `sequences` responses. The gradient of every label row depends on its pair's log-probabilities,
+ * so all logits are seen before the first gradient: the head runs forward over all chunks, then backward over them.
+ */
+export function recordPairPass(
+  kind: PairPassKind,
+  pass: Pass,
+  step: BufferView,
+  { policy, reference, outcome, weight, rowWeight }: PairBuffers,
+  sequences: number,
+): void {
+  const { b, acts, shape } = pass;
+  const rows = shape.labelRows;
+  const pairs = sequences / 2;
+  recordForward(pass);
+  recordLoss(pass, step, false);
+  const logProb = kind === 'reference' ? reference : policy;
+  sequenceLogProb(b, { loss: acts.loss, rowSequence: acts.labelExample, logProb, rows, sequences });
+  if (kind === 'reference') return;
+  dpo(b, { policy, reference, step, outcome, weight, pairs });
+  if (kind === 'evaluate pairs') return;
+  dpoWeights(b, { rowSequence: acts.labelExample, weight, rowWeight, rows, pairs });
+  recordWeightedGradient(pass, rowWeight);
+  recordBackward(pass);
+}
