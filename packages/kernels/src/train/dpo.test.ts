@@ -86,7 +86,7 @@ describe('DPO on a trainer', () => {
       { packing: false },
       { maxBatchRows: 2 },
       { packing: false, maxBatchRows: 1 }, // a pair stays together nonetheless
-      { packing: false, maxBatchRows: 6, logitChunkBytes: 1 }, // chunks of 64 label rows
+      { packing: false, logitChunkBytes: 1 }, // three chunks of at most 64 label rows
       { plan: 'b' },
     ] as const) {
       const other = await run(options);
