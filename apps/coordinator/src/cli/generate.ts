@@ -29,7 +29,7 @@ interface GenerateOptions {
 export function generateCommand(): Command {
   return new Command('generate')
     .description('generate text with a base model and, if given, an adapter')
-    .requiredOption('--model <dir>', 'model directory (Cotune or Hugging Face)')
+    .requiredOption('--model <dir>', 'model directory (Cotune or Hugging Face), an address of one, or a hub id')
     .option('--adapter <dir>', 'PEFT adapter directory')
     .option('--prompt <text>', 'prompt; empty means the BOS token alone', '')
     .option('--max-tokens <n>', 'tokens to generate at most', integer(1), 128)

@@ -1,25 +1,51 @@
+import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { loadTokenizer, type Tokenizer } from '@cotune/fl-core';
-import { type Gpu, loadModel, type Model, type ModelSource, openModel, readPeft } from '@cotune/kernels';
+import {
+  type FileSource,
+  type Gpu,
+  hubSource,
+  loadModel,
+  type Model,
+  type ModelSource,
+  openModel,
+  parseHubId,
+  readPeft,
+  remoteSource,
+} from '@cotune/kernels';
 import { directorySource, openNodeGpu } from '@cotune/kernels/node';
-import { progressBar, UserError } from './output.ts';
+import { formatDuration, note, progressBar, UserError } from './output.ts';
 
 /** Above this, a software adapter would take minutes a step; it must be asked for. */
 const SOFTWARE_PARAMETERS_MAX = 20_000_000;
 
 export type WeightDtype = 'int8' | 'f32';
 
-/** Opens a model directory (Cotune's or Hugging Face's) without a GPU. */
-export async function openModelFiles(path: string, dtype: WeightDtype): Promise<ModelSource> {
-  await requireDirectory(path);
-  return openModel(directorySource(path), { dtype });
+/** Opens a model directory (Cotune's or Hugging Face's), an address or a hub id, without a GPU. */
+export async function openModelFiles(from: string, dtype: WeightDtype): Promise<ModelSource> {
+  return openModel(await openFiles(from), { dtype });
+}
+
+/**
+ * The files of a directory, of a directory at an http(s) address, or of a model on the hub (`owner/name[@revision]`; HF_TOKEN
+ * and HF_ENDPOINT as Hugging Face's own tools read them). What is there as a directory is never looked for elsewhere.
+ */
+export async function openFiles(from: string): Promise<FileSource> {
+  const retries = { onRetry: (error: Error, ms: number) => note(`${error.message}; again in ${formatDuration(ms)}`) };
+  if (/^https?:\/\//.test(from)) return remoteSource(from, retries);
+  const hubId = parseHubId(from);
+  if (hubId && !existsSync(from)) {
+    return hubSource(hubId, { ...retries, token: process.env.HF_TOKEN, endpoint: process.env.HF_ENDPOINT });
+  }
+  await requireDirectory(from);
+  return directorySource(from);
 }
 
 /** Uploads the weights, with progress. */
 export async function loadOnGpu(gpu: Gpu, source: ModelSource): Promise<Model> {
   const bar = progressBar('loading model');
   const model = await loadModel(gpu, source, {
-    onProgress: ({ doneBytes, totalBytes }) => bar.update(doneBytes, totalBytes),
+    onProgress: bar.transfer,
   });
   bar.end();
   return model;

@@ -1,4 +1,5 @@
 import { createWriteStream, type WriteStream } from 'node:fs';
+import type { Transfer } from '@cotune/kernels';
 
 /** A failure that the user can mend: printed as one sentence, exit code 1, no stack. */
 export class UserError extends Error {
@@ -9,8 +10,10 @@ export class UserError extends Error {
 }
 
 export interface ProgressBar {
-  /** `done` of `total`, with a short note such as the loss. */
-  update(done: number, total: number, note?: string): void;
+  /** `done` of `total`, with a short note such as the loss. Time left is reckoned from the start unless it is given. */
+  update(done: number, total: number, note?: string, secondsLeft?: number | null): void;
+  /** Bytes, with speed and time left. */
+  transfer(progress: Transfer): void;
   end(): void;
 }
 
@@ -21,25 +24,31 @@ export function progressBar(title: string, now: () => number = Date.now): Progre
   let shownTenth = -1;
   let lastDrawMs = startedAtMs;
   let open = false;
+  const update: ProgressBar['update'] = (done, total, note = '', secondsLeft) => {
+    const share = total > 0 ? Math.min(1, done / total) : 1;
+    const sinceStart = share >= 0.05 ? ((now() - startedAtMs) / share) * (1 - share) : null;
+    const leftMs = secondsLeft === undefined ? sinceStart : secondsLeft === null ? null : secondsLeft * 1000;
+    const left = leftMs !== null && share < 1 ? `, ${formatDuration(leftMs)} left` : '';
+    if (stream.isTTY) {
+      if (share < 1 && now() - lastDrawMs < 80) return;
+      lastDrawMs = now();
+      const filled = Math.round(share * 24);
+      const bar = `${'█'.repeat(filled)}${'░'.repeat(24 - filled)}`;
+      stream.write(`\r\x1b[2K${title} ${bar} ${(share * 100).toFixed(0)} %${left} ${note}`);
+      open = true;
+    } else {
+      const tenth = Math.floor(share * 10);
+      if (tenth === shownTenth || now() - lastDrawMs < 1000) return;
+      shownTenth = tenth;
+      lastDrawMs = now();
+      stream.write(`${title}: ${(share * 100).toFixed(0)} %${left} ${note}\n`);
+    }
+  };
   return {
-    update(done, total, note = '') {
-      const share = total > 0 ? Math.min(1, done / total) : 1;
-      const elapsedMs = now() - startedAtMs;
-      const left = share >= 0.05 && share < 1 ? `, ${formatDuration((elapsedMs / share) * (1 - share))} left` : '';
-      if (stream.isTTY) {
-        if (share < 1 && now() - lastDrawMs < 80) return;
-        lastDrawMs = now();
-        const filled = Math.round(share * 24);
-        const bar = `${'█'.repeat(filled)}${'░'.repeat(24 - filled)}`;
-        stream.write(`\r\x1b[2K${title} ${bar} ${(share * 100).toFixed(0)} %${left} ${note}`);
-        open = true;
-      } else {
-        const tenth = Math.floor(share * 10);
-        if (tenth === shownTenth || now() - lastDrawMs < 1000) return;
-        shownTenth = tenth;
-        lastDrawMs = now();
-        stream.write(`${title}: ${(share * 100).toFixed(0)} %${left} ${note}\n`);
-      }
+    update,
+    transfer({ doneBytes, totalBytes, bytesPerSecond, secondsLeft }) {
+      const speed = bytesPerSecond > 0 ? `, ${formatBytes(bytesPerSecond)}/s` : '';
+      update(doneBytes, totalBytes, `(${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}${speed})`, secondsLeft);
     },
     end() {
       if (open) stream.write('\n');

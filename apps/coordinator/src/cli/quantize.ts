@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { quantizeModel } from '@cotune/kernels';
 import { directorySink, directorySource } from '@cotune/kernels/node';
 import { Command } from 'commander';
-import { requireDirectory, type WeightDtype } from './model.ts';
+import { openFiles, type WeightDtype } from './model.ts';
 import { oneOf } from './options.ts';
 import { formatBytes, printResult, progressBar, UserError } from './output.ts';
 
@@ -13,23 +13,31 @@ interface QuantizeOptions {
   json?: boolean;
 }
 
-/** `cotune quantize`: a Hugging Face directory becomes a model directory that tabs can download. */
+/**
+ * `cotune quantize`: Hugging Face safetensors become a model directory that tabs can download. Killed and called again, it goes
+ * on after the last complete shard.
+ */
 export function quantizeCommand(): Command {
   return new Command('quantize')
-    .description('make a model directory from Hugging Face safetensors, in memory bounded by one tensor')
-    .requiredOption('--from <dir>', 'Hugging Face directory (config.json, *.safetensors, tokenizer.json)')
+    .description('make a model directory from Hugging Face safetensors, in memory that does not grow with it')
+    .requiredOption(
+      '--from <source>',
+      'Hugging Face directory (config.json, *.safetensors, tokenizer.json), http(s) address of one, or hub id owner/name[@revision]',
+    )
     .requiredOption('--out <dir>', 'directory to write')
     .option('--dtype <dtype>', 'linear weights: int8 or f32', oneOf(['int8', 'f32']), 'int8')
     .option('--json', 'print one JSON object')
     .action(async (options: QuantizeOptions) => {
-      await requireDirectory(options.from);
       if (existsSync(`${options.out}/model.json`)) {
         throw new UserError(`${options.out} already holds a model directory: choose another --out or remove it`);
       }
+      const from = await openFiles(options.from);
       const bar = progressBar('quantising');
-      const manifest = await quantizeModel(directorySource(options.from), directorySink(options.out), {
+      const manifest = await quantizeModel(from, directorySink(options.out), {
         dtype: options.dtype,
-        onProgress: ({ doneBytes, totalBytes }) => bar.update(doneBytes, totalBytes),
+        resume: directorySource(options.out),
+        ...(existsSync(options.from) ? {} : { source: from.label }),
+        onProgress: bar.transfer,
       });
       bar.end();
       const bytes = manifest.shards.reduce((sum, shard) => sum + shard.bytes, 0);
