@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { adaptersCommand } from './adapters.ts';
+import { benchCommand } from './bench.ts';
 import { demoCommand } from './demo.ts';
 import { exportCommand } from './export.ts';
 import { generateCommand } from './generate.ts';
@@ -18,6 +19,7 @@ const COMMANDS = [
   inspectCommand,
   exportCommand,
   adaptersCommand,
+  benchCommand,
   demoCommand,
 ];
 

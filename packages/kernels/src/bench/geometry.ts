@@ -68,6 +68,7 @@ export const MODEL_GEOMETRIES = {
   tiny: { hidden: 64, ff: 172, layers: 2, heads: 4, kvHeads: 4, vocab: 512 },
 } as const;
 export type GeometryName = keyof typeof MODEL_GEOMETRIES;
+export const GEOMETRY_NAMES = Object.keys(MODEL_GEOMETRIES) as GeometryName[];
 
 /** The configuration of such a model, with fewer layers where asked for. */
 export function geometryConfig(name: GeometryName, layers?: number): LlamaConfig {

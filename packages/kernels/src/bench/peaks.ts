@@ -6,7 +6,7 @@ import { GpuError } from '../gpu/error.ts';
 import { defineKernel, type Kernel } from '../gpu/kernel.ts';
 import { createProgramBuilder, gridFor, type Program } from '../gpu/program.ts';
 import { specialise } from '../ops/matmul_unroll.ts';
-import { type BenchClock, median } from './clock.ts';
+import { type BenchClock, type Elapsed, median } from './clock.ts';
 import { measureInterleaved, prepareTimed, type Timed } from './measure.ts';
 import copyWgsl from './peak_copy.wgsl?raw';
 import dotWgsl from './peak_dot4.wgsl?raw';
@@ -37,11 +37,16 @@ const RESULTS = 65536;
 const TARGET_MS = { hardware: 40, llvmpipe: 20, swiftshader: 20 } as const;
 
 /** Finds the fastest variant of every peak that this adapter has. The arena holds their buffers. */
-export async function findPeaks(gpu: Gpu, arena: Arena, clock: BenchClock): Promise<readonly Peak[]> {
+export async function findPeaks(
+  gpu: Gpu,
+  arena: Arena,
+  clock: BenchClock,
+  names: readonly PeakName[] = PEAKS,
+): Promise<readonly Peak[]> {
   const results = arena.alloc('peak results', RESULTS);
   const f16 = gpu.device.features.has('shader-f16');
   const found: Peak[] = [];
-  for (const name of PEAKS) {
+  for (const name of names) {
     if (name === 'f16_gflops' && !f16) continue;
     const variants =
       name === 'dot4i8_gops'
@@ -230,27 +235,27 @@ function verify(what: string, seen: number | undefined, expected: number): void 
   throw new GpuError('validation', `${what}: got ${seen}, expected ${expected}: this adapter computes wrong numbers`);
 }
 
-/** Peaks on their own, e.g. for a test or a roofline: 10⁹ operations or bytes a second by the wall clock. */
-export async function measurePeaks(
+/** One peak on its own: the median of a few measurements of its fastest variant. Throws where the adapter lacks it. */
+export async function measurePeak(
   gpu: Gpu,
+  name: PeakName,
   clock: BenchClock,
-  repeats = 3,
-): Promise<Partial<Record<PeakName, number>>> {
+  repeats = 5,
+): Promise<{ readonly billions: number; readonly elapsed: Elapsed }> {
   const arena = createArena(gpu.device);
   try {
-    const peaks = await findPeaks(gpu, arena, clock);
-    const measured = await measureInterleaved(
-      gpu,
-      peaks.map(({ timed }) => timed),
-      clock,
-      repeats,
-    );
-    const rates = peaks.map(({ name, billions }, i) => {
-      const wall = median((measured[i] ?? []).map(({ wallMs }) => wallMs));
-      return [name, billions / (wall / 1000)] as const;
-    });
-    for (const { timed } of peaks) timed.program.destroy();
-    return Object.fromEntries(rates);
+    const [peak] = await findPeaks(gpu, arena, clock, [name]);
+    if (!peak) throw new GpuError('limit', `this adapter has no ${name} to measure`);
+    const [measured = []] = await measureInterleaved(gpu, [peak.timed], clock, repeats);
+    peak.timed.program.destroy();
+    const processor = measured.flatMap(({ processorMs }) => (processorMs === null ? [] : [processorMs]));
+    return {
+      billions: peak.billions,
+      elapsed: {
+        wallMs: median(measured.map(({ wallMs }) => wallMs)),
+        processorMs: processor.length > 0 ? median(processor) : null,
+      },
+    };
   } finally {
     arena.destroy();
   }

@@ -7,6 +7,7 @@ import { type CountedBuffer, createCounted } from './memory.ts';
 import type { Work } from './pace.ts';
 import { type KernelTime, type ProfileOptions, profileCommands } from './profile.ts';
 import { type Clear, type Copy, createSubmitter, type Ready } from './submits.ts';
+import { reportRun } from './watch.ts';
 
 export { type Grid, gridFor } from './grid.ts';
 
@@ -121,7 +122,7 @@ async function finishProgram(gpu: Gpu, commands: readonly Command[], label: stri
     index += 1;
   }
   const submitter = createSubmitter(gpu.device, gpu.pace, ready, () => performance.now());
-  return {
+  const program: Program = {
     label,
     dispatches: dispatches.length,
     work: submitter.work,
@@ -131,10 +132,12 @@ async function finishProgram(gpu: Gpu, commands: readonly Command[], label: stri
     run() {
       gpu.check();
       submitter.run();
+      reportRun(gpu.device, program);
     },
     profile: (options) => profileCommands(gpu, ready, options),
     destroy: () => uniforms.release(),
   };
+  return program;
 }
 
 const UNIFORM_STRIDE = 256;
