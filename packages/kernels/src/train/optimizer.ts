@@ -1,11 +1,12 @@
 import { type BufferView, createArena, writeView } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { createProgramBuilder, type Program } from '../gpu/program.ts';
+import { adapterElements } from '../llama/plan-adapter.ts';
 import { mix32 } from '../lora/uniform.ts';
 import { adamw, addDrift } from '../ops/adamw.ts';
 import { affineCorrection } from '../ops/affine_correction.ts';
 import { STEP, STEP_ELEMENTS } from '../ops/step_values.ts';
-import { sumSquares, sumSquaresPartials } from '../ops/sum_squares.ts';
+import { sumSquares } from '../ops/sum_squares.ts';
 
 /** AdamW's constants (Loshchilov & Hutter, arXiv 1711.05101), with PyTorch's and Hugging Face's defaults. */
 export const ADAMW = { beta1: 0.9, beta2: 0.999, eps: 1e-8 } as const;
@@ -62,24 +63,53 @@ export interface Optimizer {
 
 export function createOptimizer(gpu: Gpu, length: number): Optimizer {
   const arena = createArena(gpu.device);
-  const vectors = {
-    vector: arena.alloc('adapter', length),
-    gradient: arena.alloc('adapter gradient', length),
-    m: arena.alloc('AdamW m', length),
-    v: arena.alloc('AdamW v', length),
-    reference: arena.alloc('reference adapter', length),
-    drift: arena.alloc('drift', length),
-    zeros: arena.alloc('no drift', length),
-    partials: arena.alloc('sum of squares, partial', sumSquaresPartials(length)),
-    sumSquares: arena.alloc('sum of squares', 1),
-    step: arena.alloc('step values', STEP_ELEMENTS),
+  const elements = adapterElements(length);
+  const once = (label: string) => {
+    let view: BufferView | undefined;
+    return () => {
+      view ??= arena.alloc(label, length);
+      return view;
+    };
+  };
+  const [reference, drift, zeros] = [once('reference adapter'), once('drift'), once('no drift')];
+  const vectors: Vectors = {
+    vector: arena.alloc('adapter', elements.adapter),
+    gradient: arena.alloc('adapter gradient', elements.gradient),
+    m: arena.alloc('AdamW m', elements.m),
+    v: arena.alloc('AdamW v', elements.v),
+    partials: arena.alloc('sum of squares, partial', elements.partials),
+    sumSquares: arena.alloc('sum of squares', elements.sumSquares),
+    step: arena.alloc('step values', elements.step),
+    // Plain training needs none of these three: they are made, full of zeros, when something first asks for them.
+    get reference() {
+      return reference();
+    },
+    get drift() {
+      return drift();
+    },
+    get zeros() {
+      return zeros();
+    },
   };
   const values = new Float32Array(STEP_ELEMENTS);
   const seed = new Uint32Array(values.buffer, STEP.dropoutSeed * 4, 1);
   const programs = new Map<UpdateKind, Promise<Program>>();
   const optimizer: Optimizer = {
-    ...vectors,
-    bytes: arena.bytes,
+    vector: vectors.vector,
+    gradient: vectors.gradient,
+    m: vectors.m,
+    v: vectors.v,
+    sumSquares: vectors.sumSquares,
+    step: vectors.step,
+    get reference() {
+      return reference();
+    },
+    get drift() {
+      return drift();
+    },
+    get bytes() {
+      return arena.bytes;
+    },
     hasDrift: false,
     t: 0,
     writeStep(options, scale, micro) {
@@ -135,13 +165,15 @@ type Vectors = Record<
 >;
 
 function recordUpdate(gpu: Gpu, vectors: Vectors, length: number, kind: UpdateKind): Promise<Program> {
-  const { vector: w, gradient: g, m, v, reference: w0, drift, zeros, partials, step } = vectors;
+  const { vector: w, gradient: g, m, v, partials, step } = vectors;
   const total = vectors.sumSquares;
   const b = createProgramBuilder(gpu);
-  if (kind === 'driftGradient') affineCorrection(b, { grad: g, w, w0, drift, step, length });
-  if (kind === 'mu' || kind === 'muDriftWeights') affineCorrection(b, { grad: g, w, w0, drift: zeros, step, length });
+  if (kind === 'driftGradient' || kind === 'mu' || kind === 'muDriftWeights') {
+    const drift = kind === 'driftGradient' ? vectors.drift : vectors.zeros;
+    affineCorrection(b, { grad: g, w, w0: vectors.reference, drift, step, length });
+  }
   sumSquares(b, { x: g, partials, total, length });
   adamw(b, { w, g, m, v, sumSquares: total, step, length, ...ADAMW });
-  if (kind === 'driftWeights' || kind === 'muDriftWeights') addDrift(b, { w, drift, step, length });
+  if (kind === 'driftWeights' || kind === 'muDriftWeights') addDrift(b, { w, drift: vectors.drift, step, length });
   return b.finish(`update (${kind})`);
 }

@@ -1,8 +1,19 @@
-import type { AttentionKind, BatchShape } from '../llama/plan-capacity.ts';
+import type { Gpu } from '../gpu/device.ts';
+import type { LlamaConfig } from '../llama/config.ts';
+import { activationBytes, type MemoryPlan } from '../llama/plan.ts';
+import {
+  type AttentionKind,
+  type BatchShape,
+  type Capacity,
+  largerCapacity,
+  requiredCapacity,
+} from '../llama/plan-capacity.ts';
+import { type ChoiceRequest, choosePlan, PlanError } from '../llama/plan-choice.ts';
 import type { Plan } from '../llama/plan-tensors.ts';
 import type { Model } from '../llama/weights.ts';
-import type { AdapterLayout } from '../lora/layout.ts';
+import type { AdapterLayout, LoraConfig } from '../lora/layout.ts';
 import type { Precision } from '../ops/precision.ts';
+import { labelBucket } from './batch.ts';
 import type { PackOptions } from './pack.ts';
 
 /** How a trainer computes, beside what it learns. */
@@ -31,27 +42,72 @@ export interface ComputeSettings extends PackOptions {
   readonly logitChunkBytes: number | undefined;
 }
 
-export function computeSettings(model: Model, _layout: AdapterLayout, options: ComputeOptions): ComputeSettings {
-  const { maxBatchRows = Number.POSITIVE_INFINITY } = options;
+/** Row length that the choice of a plan supposes; longer rows get smaller micro-batches. */
+const USUAL_SEQ = 512;
+
+/** Decides them. Throws PlanError when nothing fits the budget, GpuError 'limit' later when a row is too long for it. */
+export function computeSettings(model: Model, layout: AdapterLayout, options: ComputeOptions): ComputeSettings {
+  const { gpu, config, dtype } = model;
+  const { precision = 'f32', logitChunkBytes, budgetBytes, packing = true } = options;
+  const lora = layout.config;
+  const bindingBytes = bindingLimit(gpu);
+  const attentionFor = () => 'materialised' as const;
+  const fixed = { dtype, precision, logitChunkBytes, bindingBytes };
+  const attention = attentionFor();
+  const usual = usualPlan(config, lora, { ...fixed, attention, budgetBytes, plan: options.plan });
+  const { plan, seq } = usual;
+  const capacityOf = (shape: BatchShape): Capacity =>
+    requiredCapacity(config, shape, { attention: attentionFor(), bindingBytes });
+  const usualCapacity = capacityOf({ batch: usual.batch, seq, labelRows: usual.batch * seq });
+  /** The table that has held both the usual micro-batches and these fits, so the order in which they come is no matter. */
+  const fits = (batch: number, rowSeq: number): boolean => {
+    const own = capacityOf({ batch, seq: rowSeq, labelRows: labelBucket(batch * rowSeq) });
+    const { saves, scratch, buffers } = activationBytes(config, lora, largerCapacity(usualCapacity, own), {
+      ...fixed,
+      plan,
+    });
+    const total = usual.weights + usual.optimizer + saves + scratch;
+    return total <= (budgetBytes ?? total) && buffers.every(({ bytes }) => bytes <= bindingBytes);
+  };
+  const rowsBySeq = new Map<number, number>();
+  const maxRows = (rowSeq: number): number => {
+    let rows = rowsBySeq.get(rowSeq);
+    if (rows === undefined) {
+      rows = Math.max(1, Math.floor((usual.batch * seq) / rowSeq));
+      while (rows > 1 && !fits(rows, rowSeq)) rows -= 1;
+      if (rows === 1 && budgetBytes !== undefined && !fits(1, rowSeq)) {
+        choosePlan(config, lora, { ...fixed, seq: rowSeq, attention, budgetBytes, plan }); // says what would fit
+      }
+      rowsBySeq.set(rowSeq, rows);
+    }
+    return Math.min(rows, options.maxBatchRows ?? Number.POSITIVE_INFINITY);
+  };
   return {
-    precision: options.precision ?? 'f32',
-    plan: options.plan === 'b' ? 'b' : 'a',
-    attentionFor: () => 'materialised',
-    logitChunkBytes: options.logitChunkBytes,
-    packing: options.packing ?? true,
-    maxRows: (seq) => Math.min(maxMicroBatchRows(model, seq), maxBatchRows),
-    attentionScale: 6 * model.config.hiddenSize, // 4·seq·hidden FLOPs a token beside the 24·hidden² of a layer's linears
+    precision,
+    plan,
+    attentionFor,
+    logitChunkBytes,
+    packing,
+    maxRows,
+    attentionScale: 6 * config.hiddenSize, // 4·seq·hidden FLOPs a token beside the 24·hidden² of a layer's linears
   };
 }
 
-/** Tokens of one micro-batch: enough to fill the adapter, little enough for its memory and its watchdog. */
-const MICRO_BATCH_TOKENS = 2048;
+/** The plan for rows of the usual length, or for the longest that fits the budget. */
+function usualPlan(config: LlamaConfig, lora: LoraConfig, request: Omit<ChoiceRequest, 'seq'>): MemoryPlan {
+  let seq = Math.min(USUAL_SEQ, config.maxPositions);
+  let failure: unknown;
+  for (; seq >= 1; seq = Math.floor(seq / 2)) {
+    try {
+      return choosePlan(config, lora, { ...request, seq });
+    } catch (error) {
+      if (!(error instanceof PlanError)) throw error;
+      failure ??= error;
+    }
+  }
+  throw failure;
+}
 
-/** Rows of `seq` tokens that one micro-batch may have on this adapter. At least 1: a row is never cut. */
-function maxMicroBatchRows({ gpu, config }: Model, seq: number): number {
-  const { heads, headDim, hiddenSize, intermediateSize } = config;
-  const limit = Math.min(gpu.device.limits.maxBufferSize, gpu.device.limits.maxStorageBufferBindingSize);
-  const widest = Math.max(hiddenSize, intermediateSize, heads * headDim);
-  const rowsByBinding = Math.floor(limit / (4 * seq * widest));
-  return Math.max(1, Math.min(rowsByBinding, Math.floor(MICRO_BATCH_TOKENS / seq)));
+function bindingLimit({ device }: Gpu): number {
+  return Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
 }

@@ -23,7 +23,7 @@ export async function trainFrom(
   const ordered = orderedExamples(examples, order);
   trainer.setAdapter(weights);
   trainer.resetOptimizer();
-  trainer.setReference(weights);
+  if (options.mu) trainer.setReference(weights);
   trainer.setDrift(drift ?? null);
   await train(trainer, ordered, options);
   return trainer.adapter();

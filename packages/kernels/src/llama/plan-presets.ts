@@ -1,0 +1,65 @@
+import type { LlamaConfig } from './config.ts';
+
+const LLAMA_2: Pick<LlamaConfig, 'ropeTheta' | 'ropeScaling' | 'tiedEmbeddings' | 'bosTokenId' | 'eosTokenIds'> = {
+  ropeTheta: 10000,
+  ropeScaling: null,
+  tiedEmbeddings: false,
+  bosTokenId: 1,
+  eosTokenIds: [2],
+};
+
+/** Geometry of well-known models, from their published config.json files: enough to plan without having the weights. */
+export const MODEL_PRESETS = {
+  'llama-2-7b': {
+    ...LLAMA_2,
+    vocabSize: 32000,
+    hiddenSize: 4096,
+    intermediateSize: 11008,
+    layers: 32,
+    heads: 32,
+    kvHeads: 32,
+    headDim: 128,
+    rmsNormEps: 1e-5,
+    maxPositions: 4096,
+  },
+  'llama-2-13b': {
+    ...LLAMA_2,
+    vocabSize: 32000,
+    hiddenSize: 5120,
+    intermediateSize: 13824,
+    layers: 40,
+    heads: 40,
+    kvHeads: 40,
+    headDim: 128,
+    rmsNormEps: 1e-5,
+    maxPositions: 4096,
+  },
+  'llama-3.2-1b': {
+    vocabSize: 128256,
+    hiddenSize: 2048,
+    intermediateSize: 8192,
+    layers: 16,
+    heads: 32,
+    kvHeads: 8,
+    headDim: 64,
+    ropeTheta: 500000,
+    ropeScaling: { type: 'llama3', factor: 32, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 8192 },
+    rmsNormEps: 1e-5,
+    tiedEmbeddings: true,
+    maxPositions: 131072,
+    bosTokenId: 128000,
+    eosTokenIds: [128001],
+  },
+  'tinyllama-1.1b': {
+    ...LLAMA_2,
+    vocabSize: 32000,
+    hiddenSize: 2048,
+    intermediateSize: 5632,
+    layers: 22,
+    heads: 32,
+    kvHeads: 4,
+    headDim: 64,
+    rmsNormEps: 1e-5,
+    maxPositions: 2048,
+  },
+} as const satisfies Record<string, LlamaConfig>;
