@@ -13,6 +13,10 @@ export { GpuError, type GpuErrorCode } from './gpu/error.ts';
 export { ConfigError, type LlamaConfig, parseLlamaConfig, type RopeScaling } from './llama/config.ts';
 export { ModelError, type ModelErrorCode } from './llama/error.ts';
 export { type Generated, type GenerateOptions, generate } from './llama/generate.ts';
+export { type MemoryPlan, type PlanRequest, planMemory } from './llama/plan.ts';
+export { type ChoiceRequest, choosePlan, PlanError, type PlanErrorCode } from './llama/plan-choice.ts';
+export { type FlopsRequest, type TokenFlops, trainingFlops } from './llama/plan-flops.ts';
+export { MODEL_PRESETS } from './llama/plan-presets.ts';
 export type { ModelSource, TensorData, TensorSlice } from './llama/source.ts';
 export { type LoadModelOptions, type LoadProgress, loadModel, type Model } from './llama/weights.ts';
 export { initAdapter } from './lora/init.ts';
@@ -25,6 +29,8 @@ export {
   type LoraTarget,
   targetShape,
 } from './lora/layout.ts';
+export { PRECISIONS, type Precision } from './ops/precision.ts';
+export { type DownloadOptions, downloadFile, type PartialFile, type RemoteFile } from './quantize/download.ts';
 export { ModelFileError, type ModelFileErrorCode } from './quantize/error.ts';
 export { httpSource } from './quantize/http-source.ts';
 export { type HubId, hubSource, parseHubId, type RemoteOptions, remoteSource } from './quantize/hub.ts';
@@ -42,16 +48,6 @@ export { readChatTemplate } from './quantize/tokenizer-file.ts';
 export { type Transfer, type TransferMeter, transferMeter } from './quantize/transfer.ts';
 export type { TokenizedExample } from './train/batch.ts';
 export type { CheckpointStore } from './train/checkpoint.ts';
-export type {
-  PairLogProbs,
-  PairMetrics,
-  PairOptions,
-  PairProgress,
-  PairStepResult,
-  PairTraining,
-  PreferencePair,
-} from './train/dpo.ts';
-export { type PairStepRecord, type TrainPairsOptions, trainPairs } from './train/dpo-train.ts';
 export type {
   PairLogProbs,
   PairMetrics,

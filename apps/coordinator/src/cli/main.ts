@@ -6,6 +6,7 @@ import { exportCommand } from './export.ts';
 import { generateCommand } from './generate.ts';
 import { inspectCommand } from './inspect.ts';
 import { joinCommand } from './join.ts';
+import { planCommand } from './plan.ts';
 import { quantizeCommand } from './quantize.ts';
 import { serveCommand } from './serve.ts';
 import { trainCommand } from './train.ts';
@@ -16,6 +17,7 @@ const COMMANDS = [
   trainCommand,
   generateCommand,
   quantizeCommand,
+  planCommand,
   inspectCommand,
   exportCommand,
   adaptersCommand,

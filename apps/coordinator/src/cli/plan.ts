@@ -1,0 +1,175 @@
+import { existsSync } from 'node:fs';
+import {
+  choosePlan,
+  type LlamaConfig,
+  LORA_TARGETS,
+  type LoraConfig,
+  type LoraTarget,
+  type MemoryPlan,
+  MODEL_PRESETS,
+  PRECISIONS,
+  type Precision,
+  planMemory,
+  type TokenFlops,
+  trainingFlops,
+} from '@cotune/kernels';
+import { Command } from 'commander';
+import { openModelFiles, type WeightDtype } from './model.ts';
+import { decimal, integer, listOf, oneOf } from './options.ts';
+import { printResult, UserError } from './output.ts';
+
+interface PlanOptions {
+  model: string;
+  rank: number;
+  targets: LoraTarget[];
+  seq: number;
+  microBatch: number;
+  precision: Precision;
+  attention: 'flash' | 'materialised';
+  dtype: WeightDtype;
+  budget?: number;
+  binding: number;
+  tflops?: number;
+  json?: boolean;
+}
+
+const PRESET_IDS = Object.keys(MODEL_PRESETS) as (keyof typeof MODEL_PRESETS)[];
+
+/** `cotune plan`: what LoRA training would take of a GPU, before anything is allocated. */
+export function planCommand(): Command {
+  return new Command('plan')
+    .description('GPU memory and arithmetic of LoRA training, by part and plan; allocates nothing')
+    .requiredOption('--model <dir>', `model directory, or one of ${PRESET_IDS.join(', ')}`)
+    .option('--rank <n>', 'LoRA rank', integer(1, 256), 8)
+    .option('--targets <list>', 'linears: q,k,v,o,gate,up,down', targetList, ['q_proj', 'v_proj'] as LoraTarget[])
+    .option('--seq <n>', 'tokens of a row', integer(1), 512)
+    .option('--micro-batch <tokens>', 'most tokens that go through the model at once', integer(1), 2048)
+    .option('--precision <p>', PRECISIONS.join(', '), oneOf(PRECISIONS), 'f32')
+    .option('--attention <kind>', 'materialised or flash', oneOf(['materialised', 'flash']), 'materialised')
+    .option('--dtype <dtype>', 'weights: int8 or f32', oneOf(['int8', 'f32']), 'int8')
+    .option('--budget <GiB>', 'GPU memory for weights, adapter, optimiser and activations', decimal(0))
+    .option('--binding <MiB>', 'largest binding of the adapter (cotune adapters tells)', decimal(1), 128)
+    .option('--tflops <n>', 'speed to reckon with, in TFLOP/s: adds time', decimal(0))
+    .option('--json', 'print one JSON object')
+    .action(runPlan);
+}
+
+const TARGET_NAMES = LORA_TARGETS.map((target) => target.replace('_proj', ''));
+function targetList(text: string): LoraTarget[] {
+  const names = listOf(TARGET_NAMES)(text.replaceAll('_proj', ''));
+  return LORA_TARGETS.filter((target) => names.includes(target.replace('_proj', '')));
+}
+
+async function runPlan(options: PlanOptions): Promise<void> {
+  const { rank, targets, seq, microBatch, tflops } = options;
+  const config = await configOf(options);
+  const lora: LoraConfig = { rank, alpha: 2 * rank, dropout: 0, targets };
+  const bindingBytes = options.binding * 2 ** 20;
+  const { dtype, precision, attention } = options;
+  const request = { dtype, precision, attention, seq, bindingBytes };
+  const batch = Math.max(1, Math.floor(microBatch / seq));
+  const plans = (['a', 'b'] as const).map((plan) => {
+    const memory = planMemory(config, lora, { ...request, plan, batch });
+    return { memory, flops: trainingFlops(config, lora, { seq, plan }) };
+  });
+  const budgetBytes = options.budget === undefined ? undefined : options.budget * 2 ** 30;
+  const chosen = choosePlan(config, lora, { ...request, microBatchTokens: microBatch, budgetBytes });
+  const flops = trainingFlops(config, lora, { seq, plan: chosen.plan });
+  const seconds = tflops ? (flops.total * chosen.batch * seq) / (tflops * 1e12) : null;
+  const result = { model: options.model, rank, targets, precision, attention, dtype };
+  printResult(
+    options.json,
+    {
+      ...result,
+      plans: plans.map(({ memory, flops: own }) => ({ ...jsonOf(memory), flops_per_token: own.total })),
+      chosen: { ...jsonOf(chosen), flops_per_token: flops.total, micro_batch_seconds: seconds },
+    },
+    () => [...table(plans, bindingBytes), '', ...verdict(chosen, flops, options, seconds)].join('\n'),
+  );
+}
+
+/** Throws UserError for a model that is neither a directory nor known by name. */
+async function configOf({ model, dtype }: PlanOptions): Promise<LlamaConfig> {
+  const preset = PRESET_IDS.find((id) => id === model.toLowerCase());
+  if (preset && !existsSync(model)) return MODEL_PRESETS[preset];
+  if (!existsSync(model)) {
+    throw new UserError(`no directory ${model}, and no model known by that name (${PRESET_IDS.join(', ')})`);
+  }
+  return (await openModelFiles(model, dtype)).config;
+}
+
+function jsonOf(memory: MemoryPlan) {
+  const { plan, batch, seq, weights, optimizer, saves, scratch, logits, total, largestBuffer } = memory;
+  const bytes = { weights, optimizer, saves, scratch, total };
+  return { plan, rows: batch, seq, bytes, logits_bytes: logits, largest_buffer: largestBuffer };
+}
+
+interface Planned {
+  readonly memory: MemoryPlan;
+  readonly flops: TokenFlops;
+}
+
+const PARTS = [
+  ['weights', 'weights'],
+  ['optimizer', 'adapter, gradient, AdamW'],
+  ['saves', 'saves of the layers'],
+  ['scratch', 'scratch, logits included'],
+  ['total', 'total'],
+] as const;
+
+function table(plans: readonly Planned[], bindingBytes: number): string[] {
+  const row = (label: string, cells: readonly string[]) =>
+    label.padEnd(28) + cells.map((cell) => cell.padStart(14)).join('');
+  const largest = plans.map(({ memory: { largestBuffer } }) => largestBuffer);
+  const warnings = largest.filter(({ bytes }) => bytes > bindingBytes);
+  return [
+    row(
+      'MiB',
+      plans.map(({ memory: { plan, batch, seq } }) => `${plan.toUpperCase()} ${batch} × ${seq}`),
+    ),
+    ...PARTS.map(([part, label]) =>
+      row(
+        label,
+        plans.map(({ memory }) => mebibytes(memory[part])),
+      ),
+    ),
+    row(
+      'largest buffer',
+      largest.map(({ bytes }) => mebibytes(bytes)),
+    ),
+    row(
+      'GFLOP a token',
+      plans.map(({ flops }) => (flops.total / 1e9).toFixed(2)),
+    ),
+    ...warnings
+      .slice(0, 1)
+      .map(
+        ({ name, bytes }) => `${name} (${mebibytes(bytes)} MiB) passes the binding of ${mebibytes(bindingBytes)} MiB`,
+      ),
+  ];
+}
+
+function verdict(
+  chosen: MemoryPlan,
+  flops: TokenFlops,
+  { budget, tflops }: PlanOptions,
+  seconds: number | null,
+): string[] {
+  const tokens = chosen.batch * chosen.seq;
+  const within = budget === undefined ? '' : ` of ${budget} GiB`;
+  const lines = [
+    `chosen: plan ${chosen.plan.toUpperCase()}, micro-batches of ${chosen.batch} × ${chosen.seq} tokens, ${(chosen.total / 2 ** 30).toFixed(2)} GiB${within}`,
+    `arithmetic: ${(flops.forward / 1e9).toFixed(2)} forward + ${(flops.backward / 1e9).toFixed(2)} backward` +
+      `${flops.recompute > 0 ? ` + ${(flops.recompute / 1e9).toFixed(2)} again` : ''} GFLOP a token`,
+  ];
+  if (seconds) {
+    lines.push(
+      `time at ${tflops} TFLOP/s: ${seconds.toFixed(2)} s a micro-batch, ${(tokens / seconds).toFixed(0)} tokens/s`,
+    );
+  }
+  return lines;
+}
+
+function mebibytes(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(1);
+}
