@@ -61,7 +61,7 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
   const missing = options.data.find((file) => !existsSync(file));
   if (missing !== undefined) throw new UserError(`no such file: ${missing}`);
   const download = progressBar('downloading model');
-  const directory = await cacheModel(new URL(offered.url, origin), join(options.stateDir, 'models'), download.update);
+  const directory = await cacheModel(new URL(offered.url, origin), join(options.stateDir, 'models'), download.transfer);
   download.end();
   const source = await openModelDirectory(directorySource(directory));
   const { template, maxSeqLength, lora } = run.config;

@@ -18,12 +18,12 @@ export function httpSource(url: string, fetch: typeof globalThis.fetch = globalT
     try {
       response = await fetch(new URL(encodeURIComponent(name), base), init);
     } catch (error) {
-      throw new ModelFileError('unreachable', name, `${base} could not be reached (${reason(error)})`);
+      throw new ModelFileError('unreachable', name, `${base} could not be reached (${reasonOf(error)})`);
     }
     if (response.ok) return response;
     await response.body?.cancel();
     if (response.status === 404 || response.status === 410) return undefined;
-    throw refusal(name, base, response.status);
+    throw answerError(name, base, response.status);
   };
   const sizeByRange = async (name: string): Promise<number | undefined> => {
     const response = await request(name, { headers: { range: 'bytes=0-0' } });
@@ -50,7 +50,7 @@ export function httpSource(url: string, fetch: typeof globalThis.fetch = globalT
       const ranged = start !== undefined || end !== undefined;
       const range = `bytes=${start ?? 0}-${end === undefined ? '' : end - 1}`;
       const response = await request(name, ranged ? { headers: { range } } : {});
-      if (!response) throw new ModelFileError('missing-file', name, `not found at ${base}`);
+      if (!response) throw answerError(name, base, 404);
       const whole = ranged && response.status === 200;
       if (whole && Number(response.headers.get('content-length')) > MAX_UNRANGED_BYTES) {
         await response.body?.cancel();
@@ -60,23 +60,26 @@ export function httpSource(url: string, fetch: typeof globalThis.fetch = globalT
       try {
         bytes = new Uint8Array(await response.arrayBuffer());
       } catch (error) {
-        throw new ModelFileError('unreachable', name, `the connection to ${base} broke (${reason(error)})`);
+        throw new ModelFileError('unreachable', name, `the connection to ${base} broke (${reasonOf(error)})`);
       }
       return whole ? bytes.slice(start ?? 0, end ?? bytes.byteLength) : bytes;
     },
   };
 }
 
-function refusal(name: string, base: string, status: number): ModelFileError {
-  const answered = `${base} answered ${status}, expected 200 or 206`;
-  if (status === 401 || status === 403)
+/** What an HTTP status other than 2xx means for a file. */
+export function answerError(name: string, url: string, status: number): ModelFileError {
+  const answered = `${url} answered ${status}, expected 200 or 206`;
+  if (status === 404 || status === 410) return new ModelFileError('missing-file', name, `not found at ${url}`);
+  if (status === 401 || status === 403) {
     return new ModelFileError('access-denied', name, `${answered}; check your access`);
+  }
   if (PASSING.has(status)) return new ModelFileError('unreachable', name, `${answered}; try again later`);
   return new ModelFileError('refused', name, `${answered}; check the address`);
 }
 
 /** The system's own words, which fetch hides in the cause. */
-function reason(error: unknown): string {
+export function reasonOf(error: unknown): string {
   const { message, cause } = error as Error;
   return cause instanceof Error && cause.message ? cause.message : message;
 }
