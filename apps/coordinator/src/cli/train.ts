@@ -1,167 +1,112 @@
-import { exampleOrder, TEMPLATE_IDS, type TemplateId } from '@cotune/fl-core';
-import {
-  adapterLayout,
-  createTrainer,
-  initAdapter,
-  LORA_TARGETS,
-  type LoraConfig,
-  type LoraTarget,
-  train,
-} from '@cotune/kernels';
+import { exampleOrder } from '@cotune/fl-core';
+import { adapterLayout, createTrainer, initAdapter, type LoraConfig, type ModelSource } from '@cotune/kernels';
 import { Command } from 'commander';
-import { loadData, loadTokens } from './data.ts';
 import { writePeft } from './export.ts';
-import {
-  loadOnGpu,
-  openAdapter,
-  openGpuFor,
-  openModelFiles,
-  openTokenizer,
-  parameterCount,
-  type WeightDtype,
-} from './model.ts';
-import { collect, decimal, integer, listOf, oneOf } from './options.ts';
-import { jsonLog, note, printResult, progressBar, UserError } from './output.ts';
-
-interface TrainOptions {
-  model: string;
-  data?: string[];
-  tokens?: string;
-  adapter?: string;
-  rank: number;
-  alpha: number;
-  targets: LoraTarget[];
-  dropout: number;
-  lr: number;
-  steps: number;
-  batch: number;
-  seq: number;
-  seed: number;
-  shuffle: boolean;
-  clip: number;
-  weightDecay: number;
-  template: TemplateId;
-  dtype: WeightDtype;
-  out?: string;
-  log?: string;
-  software?: boolean;
-  json?: boolean;
-}
+import { loadOnGpu, openAdapter, openGpuFor, openModelFiles, parameterCount } from './model.ts';
+import { jsonLog, note, printResult, progressBar } from './output.ts';
+import { checkTrainOptions, type TrainOptions, trainerOptions, withTrainOptions } from './train-options.ts';
+import { openTask, type TaskStep } from './train-task.ts';
 
 /** `cotune train`: LoRA training on this machine, no federation. */
 export function trainCommand(): Command {
-  return new Command('train')
-    .description('train a LoRA adapter on this machine, without federation')
-    .requiredOption('--model <dir>', 'model directory (Cotune or Hugging Face)')
-    .option('--data <file>', 'training data: JSONL, JSON, CSV or TSV; repeat for several', collect)
-    .option('--tokens <file>', 'pre-tokenised JSONL rows {"input_ids", "labels"}, −100 = no loss')
-    .option('--adapter <dir>', 'PEFT directory to start from; its rank, alpha and targets are kept')
-    .option('--rank <n>', 'LoRA rank', integer(1, 256), 8)
-    .option('--alpha <a>', 'LoRA alpha; the update is scaled by alpha / rank', decimal(0), 16)
-    .option('--targets <list>', 'linears: q,k,v,o,gate,up,down', shortTargets, ['q_proj', 'v_proj'] as LoraTarget[])
-    .option('--dropout <p>', 'dropout on the LoRA input', decimal(0, 0.9), 0)
-    .option('--lr <rate>', 'learning rate', decimal(0), 5e-5)
-    .option('--steps <n>', 'optimiser steps', integer(1), 10)
-    .option('--batch <n>', 'rows a step', integer(1, 1024), 16)
-    .option('--seq <n>', 'longest row in tokens', integer(2), 512)
-    .option('--seed <n>', 'seed of the adapter, the order of rows and dropout', integer(0), 1)
-    .option('--no-shuffle', 'take rows in file order, wrapping')
-    .option('--clip <norm>', 'gradient norm clip, 0 = off', decimal(0), 1)
-    .option('--weight-decay <d>', 'decoupled weight decay', decimal(0), 0)
-    .option('--template <id>', TEMPLATE_IDS.join(', '), oneOf(TEMPLATE_IDS), 'alpaca')
-    .option('--dtype <dtype>', 'weights of a Hugging Face directory: int8 or f32', oneOf(['int8', 'f32']), 'int8')
-    .option('--out <dir>', 'PEFT directory to write')
-    .option('--log <file>', 'JSONL, a row a step: step, loss, grad_norm, lr, tokens, ms')
-    .option('--software', 'allow a software adapter for a large model')
-    .option('--json', 'print one JSON object at the end')
-    .action(runTrain);
-}
-
-const TARGET_NAMES = LORA_TARGETS.map((target) => target.replace('_proj', ''));
-function shortTargets(text: string): LoraTarget[] {
-  const names = listOf([...TARGET_NAMES])(text.replaceAll('_proj', ''));
-  return LORA_TARGETS.filter((target) => names.includes(target.replace('_proj', '')));
+  const command = new Command('train').description('train a LoRA adapter on this machine, without federation');
+  return withTrainOptions(command).action(runTrain);
 }
 
 async function runTrain(options: TrainOptions): Promise<void> {
-  if ((options.data === undefined) === (options.tokens === undefined)) {
-    throw new UserError('give either --data or --tokens');
-  }
+  checkTrainOptions(options);
   const source = await openModelFiles(options.model, options.dtype);
-  const { examples } =
-    options.tokens === undefined
-      ? await loadData(options.data ?? [], {
-          tokenizer: await openTokenizer(source),
-          template: options.template,
-          maxSeqLength: options.seq,
-        })
-      : await loadTokens(options.tokens, source.config.vocabSize);
+  const task = await openTask(options, source);
   const start = await startAdapter(options, source);
-  const gpu = await openGpuFor(parameterCount(source), options.software ?? false);
-  const trainer = await createTrainer(await loadOnGpu(gpu, source), start.lora);
-  trainer.setAdapter(start.vector);
-  const needed = options.steps * options.batch;
+  const count = options.steps * options.batch;
   const order = options.shuffle
-    ? exampleOrder({ examples: examples.length, count: needed, seed: options.seed })
-    : undefined;
-  const rows = order ? order.map((index) => examples[index] as (typeof examples)[number]) : examples;
+    ? exampleOrder({ examples: task.rows, count, seed: options.seed })
+    : Array.from({ length: count }, (_, i) => i % task.rows);
+  const gpu = await openGpuFor(parameterCount(source), options.software ?? false);
+  const trainer = await createTrainer(await loadOnGpu(gpu, source), start.lora, trainerOptions(options));
+  trainer.setAdapter(start.vector);
 
   const log = jsonLog(options.log);
   const bar = progressBar('training');
   const abort = new AbortController();
   const stop = () => abort.abort();
   process.once('SIGINT', stop);
-  let first: number | undefined;
-  let last = Number.NaN;
-  let done = 0;
-  await train(trainer, rows, {
-    steps: options.steps,
-    batchSize: options.batch,
-    learningRate: options.lr,
-    clipNorm: options.clip,
-    weightDecay: options.weightDecay,
-    dropoutSeed: options.seed,
+  const seen = createSummary();
+  await task.train(trainer, {
+    order,
     signal: abort.signal,
-    onStep(record) {
-      first ??= record.lossNats;
-      last = record.lossNats;
-      done = record.step + 1;
-      log.write({
-        step: done,
-        loss: record.lossNats,
-        grad_norm: record.gradNorm,
-        lr: options.lr,
-        tokens: record.tokens,
-        ms: Math.round(record.seconds * 1000),
-      });
-      bar.update(done, options.steps, `loss ${record.lossNats.toFixed(4)}`);
+    onStep(step) {
+      seen.add(step);
+      log.write(logRow(step, options.lr));
+      bar.update(step.step + 1, options.steps, seen.note());
     },
   });
   bar.end();
   process.off('SIGINT', stop);
   await log.close();
-  const vector = await trainer.adapter();
-  if (options.out) await writePeft(options.out, trainer.layout, vector, options.model);
+  if (options.out) await writePeft(options.out, trainer.layout, await trainer.adapter(), options.model);
+  const done = seen.steps();
   if (abort.signal.aborted)
     note(`stopped after ${done} of ${options.steps} steps${options.out ? '; the adapter so far was saved' : ''}`);
-  printResult(
-    options.json,
-    {
-      steps: done,
-      examples: examples.length,
-      loss_first: first,
-      loss_last: last,
-      parameters: trainer.layout.length,
-      out: options.out ?? null,
+  const place = { parameters: trainer.layout.length, out: options.out ?? null };
+  printResult(options.json, { steps: done, examples: task.rows, ...seen.result(), ...place }, () => {
+    const what = options.task === 'dpo' ? 'pairs' : 'rows';
+    return `${seen.text()} in ${done} steps on ${task.rows} ${what}${options.out ? `; adapter in ${options.out}` : ''}`;
+  });
+}
+
+function logRow({ step, lossNats, gradNorm, tokens, seconds, rewards }: TaskStep, lr: number): object {
+  const row = { step: step + 1, loss: lossNats, grad_norm: gradNorm, lr, tokens, ms: Math.round(seconds * 1000) };
+  return rewards ? { ...row, reward_margin: rewards.margin, reward_accuracy: rewards.accuracy } : row;
+}
+
+/** What is said of a run while it lasts and at its end. */
+function createSummary() {
+  let first: TaskStep | undefined;
+  let last: TaskStep | undefined;
+  // The first step compiles and records: it says nothing about those that follow.
+  const later = { tokens: 0, seconds: 0 };
+  const tokensPerSecond = (): number | undefined => {
+    const { tokens, seconds } = later.seconds > 0 ? later : (first ?? later);
+    return seconds > 0 ? tokens / seconds : undefined;
+  };
+  return {
+    add(step: TaskStep): void {
+      if (first) {
+        later.tokens += step.tokens;
+        later.seconds += step.seconds;
+      }
+      first ??= step;
+      last = step;
     },
-    () =>
-      `loss ${first?.toFixed(4)} → ${last.toFixed(4)} in ${done} steps on ${examples.length} rows${options.out ? `; adapter in ${options.out}` : ''}`,
-  );
+    steps: () => (last ? last.step + 1 : 0),
+    note(): string {
+      const margin = last?.rewards ? `, margin ${last.rewards.margin.toFixed(3)}` : '';
+      return `loss ${last?.lossNats.toFixed(4)}${margin}, ${tokensPerSecond()?.toFixed(0)} tokens/s`;
+    },
+    text(): string {
+      const change = (of: (step: TaskStep) => number | undefined, digits: number) =>
+        [first, last].map((step) => (step && of(step))?.toFixed(digits)).join(' → ');
+      const loss = `loss ${change((step) => step.lossNats, 4)}`;
+      if (!last?.rewards) return loss;
+      const accuracy = change((step) => step.rewards?.accuracy, 2);
+      return `${loss}, reward margin ${change((step) => step.rewards?.margin, 3)}, accuracy ${accuracy}`;
+    },
+    result(): object {
+      const speed = tokensPerSecond();
+      return {
+        loss_first: first?.lossNats,
+        loss_last: last?.lossNats,
+        ...(last?.rewards ? { reward_margin: last.rewards.margin, reward_accuracy: last.rewards.accuracy } : {}),
+        tokens_per_second: speed === undefined ? null : Math.round(speed * 10) / 10,
+      };
+    },
+  };
 }
 
 async function startAdapter(
   options: TrainOptions,
-  source: Parameters<typeof openAdapter>[1],
+  source: ModelSource,
 ): Promise<{ lora: LoraConfig; vector: Float32Array }> {
   if (options.adapter !== undefined) {
     const { config, vector } = await openAdapter(options.adapter, source);

@@ -1,0 +1,56 @@
+import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { parsePreferences, type TemplateId, type Tokenizer, tokenizePairs } from '@cotune/fl-core';
+import { note, UserError } from './output.ts';
+import { type RejectedLine, reportRejected } from './rejected-rows.ts';
+import { collectTokenRows, parseTokenRow, type TokenizedExample } from './token-rows.ts';
+
+/** Two responses to one prompt, of which the first was preferred. */
+export interface TokenizedPair {
+  readonly chosen: TokenizedExample;
+  readonly rejected: TokenizedExample;
+}
+
+export interface TokenizedPairs {
+  readonly pairs: readonly TokenizedPair[];
+  readonly rejected: readonly RejectedLine[];
+}
+
+export interface PairDataOptions {
+  readonly tokenizer: Tokenizer;
+  readonly template: TemplateId;
+  readonly maxSeqLength: number;
+  readonly maxPromptLength?: number | undefined;
+}
+
+/** Reads and tokenises files of preference pairs; rejected rows are listed, never fatal. Throws UserError when nothing is left. */
+export async function loadPairs(files: readonly string[], options: PairDataOptions): Promise<TokenizedPairs> {
+  const pairs: TokenizedPair[] = [];
+  const rejected: RejectedLine[] = [];
+  let truncatedRows = 0;
+  for (const file of files) {
+    const data = parsePreferences(await readFile(file), { fileName: basename(file) });
+    for (const row of data.rejected) rejected.push({ file, ...row });
+    const tokenized = tokenizePairs(data.rows, options);
+    for (const pair of tokenized.pairs) pairs.push(pair); // too many to spread into one call
+    truncatedRows += tokenized.truncatedRows;
+    for (const row of tokenized.rejected) rejected.push({ file, ...row });
+  }
+  if (truncatedRows > 0) note(`${truncatedRows} pairs were cut to ${options.maxSeqLength} tokens`);
+  reportRejected(rejected);
+  if (pairs.length === 0) throw new UserError(`no usable preference pair in ${files.join(', ')}`);
+  return { pairs, rejected };
+}
+
+/** Reads rows `{"chosen_input_ids", "chosen_labels", "rejected_input_ids", "rejected_labels"}`. */
+export async function loadPairTokens(file: string, vocabSize: number): Promise<TokenizedPairs> {
+  const { rows, rejected } = await collectTokenRows<TokenizedPair>(file, (row) => {
+    const chosen = parseTokenRow(row.chosen_input_ids, row.chosen_labels, vocabSize, 'chosen_');
+    if (typeof chosen === 'string') return chosen;
+    const other = parseTokenRow(row.rejected_input_ids, row.rejected_labels, vocabSize, 'rejected_');
+    return typeof other === 'string' ? other : { chosen, rejected: other };
+  });
+  reportRejected(rejected);
+  if (rows.length === 0) throw new UserError(`no usable row of {"chosen_input_ids", …, "rejected_labels"} in ${file}`);
+  return { pairs: rows, rejected };
+}

@@ -1,0 +1,115 @@
+import { TEMPLATE_IDS, type TemplateId } from '@cotune/fl-core';
+import { LORA_TARGETS, type LoraTarget, type TrainerOptions } from '@cotune/kernels';
+import type { Command } from 'commander';
+import type { WeightDtype } from './model.ts';
+import { collect, decimal, integer, listOf, oneOf } from './options.ts';
+import { UserError } from './output.ts';
+
+export const TASKS = ['sft', 'dpo'] as const;
+
+export interface TrainOptions {
+  task: (typeof TASKS)[number];
+  model: string;
+  data?: string[];
+  tokens?: string;
+  adapter?: string;
+  rank: number;
+  alpha: number;
+  targets: LoraTarget[];
+  dropout: number;
+  lr: number;
+  steps: number;
+  batch: number;
+  seq: number;
+  promptSeq?: number;
+  beta?: number;
+  seed: number;
+  shuffle: boolean;
+  pack: boolean;
+  clip: number;
+  weightDecay: number;
+  template: TemplateId;
+  dtype: WeightDtype;
+  precision: NonNullable<TrainerOptions['precision']>;
+  plan: NonNullable<TrainerOptions['plan']>;
+  budget?: number;
+  attention: NonNullable<TrainerOptions['attention']>;
+  out?: string;
+  log?: string;
+  software?: boolean;
+  json?: boolean;
+}
+
+/** Declares the options of `cotune train`. */
+export function withTrainOptions(command: Command): Command {
+  return command
+    .requiredOption('--model <dir>', 'model directory (Cotune or Hugging Face), address or hub id')
+    .option('--task <task>', 'sft: learn responses; dpo: learn to prefer one of two', oneOf(TASKS), 'sft')
+    .option('--data <file>', 'training data: JSONL, JSON, CSV or TSV; repeat for several', collect)
+    .option(
+      '--tokens <file>',
+      'pre-tokenised JSONL rows {"input_ids", "labels"}, with dpo one of each a side; −100 = no loss',
+    )
+    .option('--adapter <dir>', 'PEFT directory to start from; its rank, alpha and targets are kept')
+    .option('--rank <n>', 'LoRA rank', integer(1, 256), 8)
+    .option('--alpha <a>', 'LoRA alpha; the update is scaled by alpha / rank', decimal(0), 16)
+    .option('--targets <list>', 'linears: q,k,v,o,gate,up,down', shortTargets, ['q_proj', 'v_proj'] as LoraTarget[])
+    .option('--dropout <p>', 'dropout on the LoRA input', decimal(0, 0.9), 0)
+    .option('--beta <b>', 'dpo: how strongly the base model holds the adapter (default: 0.1)', decimal(1e-6))
+    .option('--lr <rate>', 'learning rate', decimal(0), 5e-5)
+    .option('--steps <n>', 'optimiser steps', integer(1), 10)
+    .option('--batch <n>', 'rows or pairs a step', integer(1, 1024), 16)
+    .option('--seq <n>', 'longest row in tokens', integer(2), 512)
+    .option(
+      '--prompt-seq <n>',
+      'dpo: tokens of a prompt kept where a pair is too long (default: half of --seq)',
+      integer(1),
+    )
+    .option('--seed <n>', 'seed of the adapter, the order of rows and dropout', integer(0), 1)
+    .option('--no-shuffle', 'take rows in file order, wrapping')
+    .option('--no-pack', 'give each row a row of its own on the GPU')
+    .option('--clip <norm>', 'gradient norm clip, 0 = off', decimal(0), 1)
+    .option('--weight-decay <d>', 'decoupled weight decay', decimal(0), 0)
+    .option('--template <id>', TEMPLATE_IDS.join(', '), oneOf(TEMPLATE_IDS), 'alpaca')
+    .option('--dtype <dtype>', 'weights of a Hugging Face directory: int8 or f32', oneOf(['int8', 'f32']), 'int8')
+    .option('--precision <p>', 'arithmetic of the frozen matmuls: f32, f16, dp4a', oneOf(['f32', 'f16', 'dp4a']), 'f32')
+    .option(
+      '--plan <plan>',
+      'a keeps layers for the backward pass, b recomputes them; auto',
+      oneOf(['a', 'b', 'auto']),
+      'auto',
+    )
+    .option('--budget <GiB>', 'GPU memory to stay within', decimal(0.001))
+    .option('--attention <kind>', 'flash, materialised, auto', oneOf(['flash', 'materialised', 'auto']), 'auto')
+    .option('--out <dir>', 'PEFT directory to write')
+    .option(
+      '--log <file>',
+      'JSONL, a row a step: step, loss, grad_norm, lr, tokens, ms; dpo: reward_margin, reward_accuracy',
+    )
+    .option('--software', 'allow a software adapter for a large model')
+    .option('--json', 'print one JSON object at the end');
+}
+
+const TARGET_NAMES = LORA_TARGETS.map((target) => target.replace('_proj', ''));
+function shortTargets(text: string): LoraTarget[] {
+  const names = listOf([...TARGET_NAMES])(text.replaceAll('_proj', ''));
+  return LORA_TARGETS.filter((target) => names.includes(target.replace('_proj', '')));
+}
+
+/** Refuses combinations that would silently mean something else. */
+export function checkTrainOptions({ data, tokens, task, beta, promptSeq }: TrainOptions): void {
+  if ((data === undefined) === (tokens === undefined)) throw new UserError('give either --data or --tokens');
+  if (task === 'dpo') return;
+  for (const [name, value] of [
+    ['--beta', beta],
+    ['--prompt-seq', promptSeq],
+  ] as const) {
+    if (value !== undefined) throw new UserError(`${name} is of preference pairs: add --task dpo`);
+  }
+}
+
+/** What of the options decides how the engine computes. */
+export function trainerOptions({ pack, precision, plan, budget, attention }: TrainOptions): TrainerOptions {
+  const budgetBytes = budget === undefined ? {} : { budgetBytes: Math.floor(budget * 2 ** 30) };
+  return { packing: pack, precision, plan, attention, ...budgetBytes };
+}

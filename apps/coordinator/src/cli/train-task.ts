@@ -1,0 +1,103 @@
+import { type ModelSource, type TokenizedExample, type Trainer, train, trainPairs } from '@cotune/kernels';
+import { loadData, loadTokens } from './data.ts';
+import { openTokenizer } from './model.ts';
+import { loadPairs, loadPairTokens } from './preference-data.ts';
+import type { TrainOptions } from './train-options.ts';
+
+/** What every task reports of a step; `step` counts from 0. */
+export interface TaskStep {
+  readonly step: number;
+  readonly lossNats: number;
+  readonly gradNorm: number;
+  readonly tokens: number;
+  readonly seconds: number;
+  /** Means over the pairs of a step of preferences. */
+  readonly rewards?: { readonly margin: number; readonly accuracy: number };
+}
+
+export interface TaskRun {
+  /** Row indices in the order in which the steps take them. */
+  readonly order: readonly number[];
+  readonly signal: AbortSignal;
+  onStep(step: TaskStep): void;
+}
+
+/** Data and training loop of `--task`. */
+export interface Task {
+  /** Rows or pairs. */
+  readonly rows: number;
+  /** The sequences of these rows. */
+  examples(rows: readonly number[]): TokenizedExample[];
+  train(trainer: Trainer, run: TaskRun): Promise<void>;
+}
+
+/** Reads the data of the task. Throws UserError when nothing of it can be used. */
+export async function openTask(options: TrainOptions, source: ModelSource): Promise<Task> {
+  switch (options.task) {
+    case 'sft':
+      return supervised(options, source);
+    case 'dpo':
+      return preferences(options, source);
+    default:
+      return options.task satisfies never;
+  }
+}
+
+function stepOptions({ steps, batch, lr, clip, weightDecay, seed }: TrainOptions) {
+  return { steps, batchSize: batch, learningRate: lr, clipNorm: clip, weightDecay, dropoutSeed: seed };
+}
+
+/** The rows at these indices. */
+function pick<Row>(rows: readonly Row[], indices: readonly number[]): Row[] {
+  return indices.map((index) => {
+    const row = rows[index];
+    if (row === undefined) throw new RangeError(`row ${index} of ${rows.length}`);
+    return row;
+  });
+}
+
+async function supervised(options: TrainOptions, source: ModelSource): Promise<Task> {
+  const { examples } =
+    options.tokens === undefined
+      ? await loadData(options.data ?? [], {
+          tokenizer: await openTokenizer(source),
+          template: options.template,
+          maxSeqLength: options.seq,
+        })
+      : await loadTokens(options.tokens, source.config.vocabSize);
+  return {
+    rows: examples.length,
+    examples: (rows) => pick(examples, rows),
+    async train(trainer, { order, signal, onStep }) {
+      await train(trainer, pick(examples, order), { ...stepOptions(options), signal, onStep });
+    },
+  };
+}
+
+/** β where none is given: that of the paper's dialogue experiments, of trl and of OpenFedLLM. */
+const DEFAULT_BETA = 0.1;
+
+async function preferences(options: TrainOptions, source: ModelSource): Promise<Task> {
+  const { pairs } =
+    options.tokens === undefined
+      ? await loadPairs(options.data ?? [], {
+          tokenizer: await openTokenizer(source),
+          template: options.template,
+          maxSeqLength: options.seq,
+          maxPromptLength: options.promptSeq,
+        })
+      : await loadPairTokens(options.tokens, source.config.vocabSize);
+  return {
+    rows: pairs.length,
+    examples: (rows) => pick(pairs, rows).flatMap(({ chosen, rejected }) => [chosen, rejected]),
+    async train(trainer, { order, signal, onStep }) {
+      await trainPairs(trainer, pick(pairs, order), {
+        ...stepOptions(options),
+        beta: options.beta ?? DEFAULT_BETA,
+        signal,
+        onStep: ({ rewardMargin, rewardAccuracy, ...step }) =>
+          onStep({ ...step, rewards: { margin: rewardMargin, accuracy: rewardAccuracy } }),
+      });
+    },
+  };
+}

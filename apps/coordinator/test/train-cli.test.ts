@@ -1,0 +1,138 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeTinyModel } from './tiny-model.ts';
+
+const cli = join(import.meta.dirname, '..', 'dist', 'cotune.js');
+let temp = '';
+let model = '';
+
+beforeAll(async () => {
+  if (!existsSync(cli)) throw new Error(`${cli} is missing: run npm run build first`);
+  temp = mkdtempSync(join(tmpdir(), 'cotune-train-'));
+  model = join(temp, 'model');
+  await writeTinyModel(model);
+});
+afterAll(() => rmSync(temp, { recursive: true, force: true }));
+
+function train(args: readonly string[]) {
+  const all = ['train', '--model', model, '--template', 'plain', '--seq', '48', '--json', ...args];
+  const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...all], { encoding: 'utf8' });
+  const last = stdout.trim().split('\n').at(-1) ?? '';
+  return { code: status, stderr, result: (last ? JSON.parse(last) : {}) as Record<string, number | string | null> };
+}
+
+function file(name: string, rows: readonly unknown[]): string {
+  const path = join(temp, name);
+  writeFileSync(path, rows.map((row) => (typeof row === 'string' ? row : JSON.stringify(row))).join('\n'));
+  return path;
+}
+
+const logOf = (path: string) =>
+  readFileSync(path, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, number>);
+
+/** Answers "yes" are preferred to answers "no". */
+const questions = ['Is it red?', 'Do fish swim?', 'Was it late?', 'Can you sing?'];
+const transcript = (question: string, answer: string) => `\n\nHuman: ${question}\n\nAssistant: ${answer}`;
+
+describe('cotune train --task dpo', () => {
+  const fast = ['--task', 'dpo', '--beta', '0.5', '--lr', '0.02', '--rank', '4', '--batch', '4'];
+
+  it('learns to prefer from transcripts and plain pairs, and logs margin and accuracy', () => {
+    const data = file('pairs.jsonl', [
+      ...questions.slice(0, 2).map((q) => ({ chosen: transcript(q, 'yes'), rejected: transcript(q, 'no') })),
+      { chosen: 'nothing said', rejected: 'nor here' },
+      ...questions.slice(2).map((prompt) => ({ prompt, chosen: 'yes', rejected: 'no' })),
+    ]);
+    const log = join(temp, 'dpo.jsonl');
+    const out = join(temp, 'dpo');
+    const { code, stderr, result } = train(['--data', data, ...fast, '--steps', '12', '--log', log, '--out', out]);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/pairs\.jsonl:3: is no transcript/);
+    const rows = logOf(log);
+    expect(rows).toHaveLength(12);
+    for (const row of rows) {
+      expect(Object.keys(row)).toEqual([
+        'step',
+        'loss',
+        'grad_norm',
+        'lr',
+        'tokens',
+        'ms',
+        'reward_margin',
+        'reward_accuracy',
+      ]);
+    }
+    expect(rows[0]).toMatchObject({ step: 1, reward_margin: 0, reward_accuracy: 0 });
+    expect(rows[0]?.loss).toBeCloseTo(Math.LN2, 5);
+    expect(rows.at(-1)?.reward_accuracy).toBe(1);
+    expect(rows.at(-1)?.reward_margin).toBeGreaterThan(0.5);
+    expect(result).toMatchObject({ steps: 12, examples: 4, reward_accuracy: 1, out });
+    expect(result.tokens_per_second).toBeGreaterThan(0);
+    expect(existsSync(join(out, 'adapter_model.safetensors'))).toBe(true);
+  });
+
+  it('takes pre-tokenised pairs and says what is wrong with bad ones', () => {
+    const good = {
+      chosen_input_ids: [1, 5, 6, 7],
+      chosen_labels: [-100, -100, 6, 7],
+      rejected_input_ids: [1, 5, 8],
+      rejected_labels: [-100, -100, 8],
+    };
+    const tokens = file('pairs-tokens.jsonl', [
+      good,
+      { ...good, rejected_labels: [-100, 8] },
+      { ...good, chosen_labels: [1, -100, -100, -100] },
+      { input_ids: [1, 5], labels: [-100, 5] },
+      'null',
+      { ...good, chosen_input_ids: [1, 9, 6, 7] },
+    ]);
+    const { code, stderr, result } = train(['--tokens', tokens, ...fast, '--no-shuffle', '--steps', '2']);
+    expect(code, stderr).toBe(0);
+    expect(result).toMatchObject({ steps: 2, examples: 2 });
+    expect(stderr).toMatch(/:2: 3 rejected_input_ids but 2 rejected_labels/);
+    expect(stderr).toMatch(/:3: chosen_labels: no label/);
+    expect(stderr).toMatch(/:4: chosen_input_ids: expected/);
+    expect(stderr).toMatch(/:5: is not an object/);
+  });
+
+  it('gives the same bits for the same seed, and the same training packed, unpacked, and with layers recomputed', () => {
+    const data = file(
+      'seeds.jsonl',
+      questions.map((prompt) => ({ prompt, chosen: 'yes', rejected: 'no' })),
+    );
+    const run = (name: string, ...more: string[]) => {
+      const log = join(temp, `${name}.jsonl`);
+      const args = ['--data', data, ...fast, '--steps', '3', '--log', log, '--out', join(temp, name), ...more];
+      const { code, stderr } = train(args);
+      expect(code, stderr).toBe(0);
+      return { weights: readFileSync(join(temp, name, 'adapter_model.safetensors')), log: logOf(log) };
+    };
+    const one = run('one', '--seed', '5');
+    expect(run('two', '--seed', '5').weights.equals(one.weights)).toBe(true);
+    expect(run('three', '--seed', '6').weights.equals(one.weights)).toBe(false);
+    const unpacked = run('four', '--seed', '5', '--no-pack', '--plan', 'b', '--attention', 'materialised');
+    unpacked.log.forEach((row, i) => {
+      expect(row.loss).toBeCloseTo(one.log[i]?.loss ?? Number.NaN, 4);
+      expect(row.tokens).toBe(one.log[i]?.tokens);
+    });
+  });
+
+  it('refuses what would mean nothing', () => {
+    const data = file('sft.jsonl', [{ prompt: 'a', response: 'b' }]);
+    expect(train(['--data', data, '--beta', '0.2'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('--beta is of preference pairs: add --task dpo'),
+    });
+    const noPairs = train(['--data', data, '--task', 'dpo']);
+    expect(noPairs.code).toBe(1);
+    expect(noPairs.stderr).toMatch(/no usable preference pair in .*sft\.jsonl/);
+    expect(train(['--data', data, '--plan', 'c']).code).toBe(2);
+    expect(train(['--data', data, '--task', 'dpo', '--beta', '0']).code).toBe(2);
+  });
+});
