@@ -73,7 +73,10 @@ async function runPlan(options: PlanOptions): Promise<void> {
     return { memory, flops: trainingFlops(config, lora, { seq, plan }) };
   });
   const budgetBytes = options.budget === undefined ? undefined : options.budget * 2 ** 30;
-  const chosen = choosePlan(config, lora, { ...request, microBatchTokens: microBatch, budgetBytes });
+  const chosen = tryOr(
+    () => choosePlan(config, lora, { ...request, microBatchTokens: microBatch, budgetBytes }),
+    () => options.json || process.stdout.write(`${table(plans, bindingBytes).join('\n')}\n`), // to see by how much
+  );
   const flops = trainingFlops(config, lora, { seq, plan: chosen.plan });
   const seconds = tflops ? (flops.total * chosen.batch * seq) / (tflops * 1e12) : null;
   const result = { model: options.model, rank, targets, precision, attention, dtype };
@@ -86,6 +89,16 @@ async function runPlan(options: PlanOptions): Promise<void> {
     },
     () => [...table(plans, bindingBytes), '', ...verdict(chosen, flops, options, seconds)].join('\n'),
   );
+}
+
+/** The result of `work`; when it throws, `first` is done before the error goes on. */
+function tryOr<T>(work: () => T, first: () => void): T {
+  try {
+    return work();
+  } catch (error) {
+    first();
+    throw error;
+  }
 }
 
 /** Throws UserError for a model that is neither a directory nor known by name. */

@@ -30,9 +30,12 @@ export interface ChoiceRequest extends Omit<PlanRequest, 'plan' | 'batch' | 'lab
 /** Tokens of one micro-batch: enough to fill a GPU, little enough for its memory and its watchdog. */
 export const MICRO_BATCH_TOKENS = 2048;
 
+/** Sizes tried are this close to each other: an eighth, or a row. */
+const MICRO_BATCH_SIZES = 8;
+
 /**
- * The fastest plan that fits the budget and the adapter's largest binding: of micro-batches of microBatchTokens, a half, a
- * quarter, … in both plans the one with the least work a token. Throws PlanError, which says what would fit.
+ * The fastest plan that fits the budget and the adapter's largest binding: of micro-batches of microBatchTokens and less, in
+ * both plans, the one with the least work a token. Throws PlanError, which says what would fit.
  */
 export function choosePlan(config: LlamaConfig, lora: LoraConfig, request: ChoiceRequest): MemoryPlan {
   const { bindingBytes = DEFAULT_BINDING_BYTES, budgetBytes = Number.POSITIVE_INFINITY } = request;
@@ -59,14 +62,15 @@ export function choosePlan(config: LlamaConfig, lora: LoraConfig, request: Choic
     'over-limit',
     smallest,
     `${what} needs ${mebibytes(bytes)} in one buffer for ${name}, but this adapter binds at most ${mebibytes(bindingBytes)}: ` +
-      'use shorter rows, flash attention or a smaller model',
+      `${name.includes('.') ? 'it needs another adapter, or a smaller model' : 'use shorter rows, flash attention or a smaller adapter'}`,
   );
 }
 
 function candidates(config: LlamaConfig, lora: LoraConfig, request: ChoiceRequest): MemoryPlan[] {
   const { seq, plan = 'auto', microBatchTokens = MICRO_BATCH_TOKENS } = request;
   const found: MemoryPlan[] = [];
-  for (let batch = Math.max(1, Math.floor(microBatchTokens / seq)); batch >= 1; batch = Math.floor(batch / 2)) {
+  const most = Math.max(1, Math.floor(microBatchTokens / seq));
+  for (let batch = most; batch >= 1; batch -= Math.ceil(batch / MICRO_BATCH_SIZES)) {
     for (const own of plan === 'auto' ? (['a', 'b'] as const) : [plan]) {
       found.push(planMemory(config, lora, { ...request, plan: own, batch }));
     }

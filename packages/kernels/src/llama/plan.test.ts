@@ -90,9 +90,9 @@ describe('the choice of a plan', () => {
   it('takes the fastest that fits', () => {
     expect(choosePlan(LLAMA, LORA, request)).toMatchObject({ plan: 'a', batch: 4, seq: 512 });
     expect(chosen(14)).toMatchObject({ plan: 'a', batch: 4 });
-    expect(chosen(12)).toMatchObject({ plan: 'a', batch: 2 });
+    expect(chosen(12)).toMatchObject({ plan: 'a', batch: 3 });
     expect(chosen(8.5)).toMatchObject({ plan: 'a', batch: 1 });
-    expect(chosen(8)).toMatchObject({ plan: 'b', batch: 2 });
+    expect(chosen(8)).toMatchObject({ plan: 'b', batch: 3 });
     expect(chosen(7.2)).toMatchObject({ plan: 'b', batch: 1 });
     for (const budget of [14, 12, 10, 8.5, 8, 7.2]) expect(chosen(budget).total).toBeLessThanOrEqual(budget * GIB);
     expect(choosePlan(LLAMA, LORA, { ...request, plan: 'b' })).toMatchObject({ plan: 'b', batch: 4 });
