@@ -100,6 +100,28 @@ describe('processes', { timeout: 240_000 }, () => {
     for (const one of [ada, bob]) expect(one.steps().map((row) => JSON.parse(row).step)).toEqual([1, 2, 1, 2]);
   });
 
+  it('a participant killed in mid-round goes on at its step, and the run ends with the same adapter', async () => {
+    const config = { rounds: 1, steps: 6 };
+    const directory = newDirectory('Ada');
+    const person = { name: 'Ada', data: demoShard(1), directory };
+    const served = await serve(newDirectory('serve'), { participants: 1, config });
+    const killed = joinRun(`${served.url}${served.joinPath}`, { ...person, log: 'killed.jsonl' });
+    await until(() => killed.steps().length >= 3);
+    killed.kill('SIGKILL');
+    expect(await killed.ended).toBe('SIGKILL');
+
+    const again = joinRun(`${served.url}${served.joinPath}`, { ...person, log: 'again.jsonl' });
+    await finished(again);
+    const resumed = Number(/going on after step (\d)/.exec(again.stderr())?.[1]);
+    expect(resumed).toBeGreaterThanOrEqual(killed.steps().length - 1); // at most one step is lost
+    expect(again.steps().map((row) => JSON.parse(row).step)).toEqual([1, 2, 3, 4, 5, 6]);
+
+    const other = await serve(newDirectory('serve'), { participants: 1, config });
+    const alone = joinRun(`${other.url}${other.joinPath}`, { ...person, directory: newDirectory('Ada') });
+    await finished(alone);
+    expect(again.result().adapter_sha256).toBe(alone.result().adapter_sha256);
+  });
+
   it('a participant killed in mid-upload sends only the missing chunks, and does not train again', async () => {
     const targets = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
     const config = { lora: { rank: 64, alpha: 128, targets: [...targets] } };
