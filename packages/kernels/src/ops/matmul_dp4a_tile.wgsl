@@ -12,14 +12,14 @@ fn matmul_dp4a_tile(@builtin(workgroup_id) group: vec3u, @builtin(local_invocati
   for (var j = 0u; j < TILE_COLUMNS; j++) { column[j] = min(first_column + j * LANES, params.outputs - 1u); }
   var sums: array<i32, TILE_ROWS * TILE_COLUMNS>;
   for (var quad = 0u; quad < params.input_quads; quad++) {
-    var a: array<u32, TILE_ROWS>;
+    var a: array<Quad, TILE_ROWS>;
     // unroll
-    for (var i = 0u; i < TILE_ROWS; i++) { a[i] = xq[row[i] * params.input_quads + quad]; }
+    for (var i = 0u; i < TILE_ROWS; i++) { a[i] = quad_of(xq[row[i] * params.input_quads + quad]); }
     // unroll
     for (var j = 0u; j < TILE_COLUMNS; j++) {
-      let b = wq[column[j] * params.input_quads + quad];
+      let b = quad_of(wq[column[j] * params.input_quads + quad]);
       // unroll
-      for (var i = 0u; i < TILE_ROWS; i++) { sums[i * TILE_COLUMNS + j] += dot4I8Packed(a[i], b); }
+      for (var i = 0u; i < TILE_ROWS; i++) { sums[i * TILE_COLUMNS + j] += product(a[i], b); }
     }
   }
   var total: array<f32, TILE_ROWS * TILE_COLUMNS>;
