@@ -61,7 +61,12 @@ export { type PairStepRecord, type TrainPairsOptions, trainPairs } from './train
 export type { EvaluateOptions, Evaluation } from './train/evaluate.ts';
 export { createTrainerHost, hostOf, type TrainerHost, type TrainerHostOptions } from './train/host.ts';
 export type { OptimizerState, StepOptions } from './train/optimizer.ts';
-export { type ResumableOptions, trainResumably } from './train/resumable.ts';
+export {
+  type ResumableOptions,
+  type ResumablePairsOptions,
+  trainPairsResumably,
+  trainResumably,
+} from './train/resumable.ts';
 export { type SelfTestResult, selfTest } from './train/self-test.ts';
 export { type StepRecord, type TrainOptions, type TrainResult, train } from './train/train.ts';
 export { type TrainFromOptions, trainFrom } from './train/train-from.ts';

@@ -1,9 +1,8 @@
 import { sha256Hex } from '../quantize/sha256.ts';
 import type { OptimizerState } from './optimizer.ts';
-import type { StepRecord } from './train.ts';
 
 /** A point from which training goes on as if it had never stopped. Dropout masks and rows follow from the step. */
-export interface Checkpoint {
+export interface Checkpoint<Record> {
   /** Fingerprint of the work; a checkpoint of other work is never taken up. */
   readonly job: string;
   /** Steps taken. */
@@ -11,7 +10,7 @@ export interface Checkpoint {
   readonly adapter: Float32Array;
   readonly optimizer: OptimizerState;
   /** What every step so far reported. */
-  readonly records: readonly StepRecord[];
+  readonly records: readonly Record[];
 }
 
 /** One slot that survives the process: a file, OPFS. `set` replaces the whole value or leaves the old one. */
@@ -28,7 +27,7 @@ const HASH_BYTES = 64; // hex
  * Layout: SHA-256 (64 hex characters) of all that follows, u32 length of a JSON head, the head, padding to 4 bytes, then
  * adapter, m and v as little-endian f32.
  */
-export async function encodeCheckpoint(checkpoint: Checkpoint): Promise<Uint8Array<ArrayBuffer>> {
+export async function encodeCheckpoint(checkpoint: Checkpoint<unknown>): Promise<Uint8Array<ArrayBuffer>> {
   const { job, step, records, adapter, optimizer } = checkpoint;
   const head = new TextEncoder().encode(
     JSON.stringify({ format: FORMAT, job, step, t: optimizer.t, length: adapter.length, records }),
@@ -45,14 +44,17 @@ export async function encodeCheckpoint(checkpoint: Checkpoint): Promise<Uint8Arr
 }
 
 /** The checkpoint of `job`, or undefined when the bytes are damaged, torn, of another version or of other work. */
-export async function decodeCheckpoint(stored: Uint8Array, job: string): Promise<Checkpoint | undefined> {
+export async function decodeCheckpoint<Record>(
+  stored: Uint8Array,
+  job: string,
+): Promise<Checkpoint<Record> | undefined> {
   const bytes = new Uint8Array(stored); // aligned, and of its own
   if (bytes.length < HASH_BYTES + 4) return undefined;
   const hash = new TextDecoder().decode(bytes.subarray(0, HASH_BYTES));
   if (hash !== (await sha256Hex(bytes.subarray(HASH_BYTES)))) return undefined;
   const headBytes = new DataView(bytes.buffer).getUint32(HASH_BYTES, true);
   const text = new TextDecoder().decode(bytes.subarray(HASH_BYTES + 4, HASH_BYTES + 4 + headBytes));
-  const head = JSON.parse(text) as Head; // what was hashed was written by encodeCheckpoint
+  const head = JSON.parse(text) as Head<Record>; // what was hashed was written by encodeCheckpoint
   if (head.format !== FORMAT || head.job !== job) return undefined;
   const start = vectorsAt(headBytes);
   const vector = (i: number) => new Float32Array(bytes.buffer, start + i * head.length * 4, head.length);
@@ -60,13 +62,13 @@ export async function decodeCheckpoint(stored: Uint8Array, job: string): Promise
   return { job, step: head.step, records: head.records, adapter: vector(0), optimizer };
 }
 
-interface Head {
+interface Head<Record> {
   readonly format: string;
   readonly job: string;
   readonly step: number;
   readonly t: number;
   readonly length: number;
-  readonly records: readonly StepRecord[];
+  readonly records: readonly Record[];
 }
 
 function vectorsAt(headBytes: number): number {
@@ -75,7 +77,7 @@ function vectorsAt(headBytes: number): number {
 
 /** Writes the latest checkpoint offered, one at a time: a slow disk skips some rather than hold training up. */
 export function createCheckpointWriter(store: CheckpointStore | undefined, onError: (error: unknown) => void) {
-  let waiting: Checkpoint | undefined;
+  let waiting: Checkpoint<unknown> | undefined;
   let writing: Promise<void> | undefined;
   const write = async (): Promise<void> => {
     for (let next = waiting; next && store; next = waiting) {
@@ -85,7 +87,7 @@ export function createCheckpointWriter(store: CheckpointStore | undefined, onErr
     writing = undefined;
   };
   return {
-    offer(checkpoint: Checkpoint): void {
+    offer(checkpoint: Checkpoint<unknown>): void {
       if (!store) return;
       waiting = checkpoint;
       writing ??= write();

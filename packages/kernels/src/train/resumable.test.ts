@@ -5,8 +5,9 @@ import { openNodeGpu } from '../gpu/node.ts';
 import { initAdapter } from '../lora/init.ts';
 import { adapterLayout, type LoraConfig } from '../lora/layout.ts';
 import type { CheckpointStore } from './checkpoint.ts';
+import { trainPairs } from './dpo-train.ts';
 import { createTrainerHost, type TrainerHostOptions } from './host.ts';
-import { type ResumableOptions, trainResumably } from './resumable.ts';
+import { type ResumableOptions, trainPairsResumably, trainResumably } from './resumable.ts';
 import { trainFrom } from './train-from.ts';
 
 const LORA: LoraConfig = { rank: 3, alpha: 6, dropout: 0.1, targets: ['q_proj', 'v_proj', 'down_proj'] };
@@ -83,6 +84,33 @@ it('ends with the bits of an undisturbed run when the device goes away twice in 
   expect(vector).toEqual(await undisturbed());
 });
 
+it('does the same for preference pairs', async () => {
+  const pairs = examples.slice(1).map((chosen, i) => ({ chosen, rejected: examples[i] ?? chosen }));
+  const { drift: _drift, ...rest } = options;
+  const settings = { ...rest, beta: 0.2, batchSize: 2 };
+  const still = freshHost();
+  const trainer = await still.host.trainer();
+  trainer.setAdapter(weights);
+  trainer.setReference(weights);
+  await trainPairs(
+    trainer,
+    settings.order.flatMap((i) => pairs[i % 8] ?? []),
+    settings,
+  );
+  const expected = await trainer.adapter();
+  still.host.destroy();
+  const { host, gpus } = freshHost();
+  const order = settings.order.map((i) => i % 8);
+  const vector = await trainPairsResumably(host, pairs, {
+    ...settings,
+    order,
+    onStep: ({ step }) => step === 2 && gpus.at(-1)?.device.destroy(),
+  });
+  host.destroy();
+  expect(gpus).toHaveLength(2);
+  expect(vector).toEqual(expected);
+});
+
 it('goes on in another process from the stored checkpoint, telling the steps before it again', async () => {
   const store = memoryStore();
   const stop = new AbortController();
@@ -136,9 +164,11 @@ it('takes up no checkpoint of other work, and none that is damaged', async () =>
   expect(await run({}, examples.toReversed())).toBe(0);
   expect(await run({ drift: undefined })).toBe(0);
   expect(await run({ drift: undefined })).toBe(2);
+  expect(await run({ drift: undefined, context: 'another model' })).toBe(0);
+  expect(await run({ drift: undefined, context: 'another model' })).toBe(2);
   const last = store.bytes?.at(-5) ?? 0;
   store.bytes?.set([last ^ 1], store.bytes.length - 5);
-  expect(await run({ drift: undefined })).toBe(0);
+  expect(await run({ drift: undefined, context: 'another model' })).toBe(0);
   host.destroy();
 });
 

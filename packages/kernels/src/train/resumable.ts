@@ -2,14 +2,18 @@ import { GpuError } from '../gpu/error.ts';
 import { sha256Hex } from '../quantize/sha256.ts';
 import type { TokenizedExample } from './batch.ts';
 import { type Checkpoint, type CheckpointStore, createCheckpointWriter, decodeCheckpoint } from './checkpoint.ts';
+import type { PreferencePair } from './dpo.ts';
+import { type PairStepRecord, type TrainPairsOptions, trainPairs } from './dpo-train.ts';
 import type { TrainerHost } from './host.ts';
 import { type StepRecord, train } from './train.ts';
-import { orderedExamples, type TrainFromOptions } from './train-from.ts';
+import { inOrder, type TrainFromOptions } from './train-from.ts';
 import type { Trainer } from './trainer.ts';
 
-export interface ResumableOptions extends TrainFromOptions {
+export interface Resumption {
   /** Where the last checkpoint lives beyond this process; without it only a lost GPU is survived. */
   readonly store?: CheckpointStore | undefined;
+  /** What else decides the result, e.g. the model's name and the trainer's options: a checkpoint made under another is left alone. */
+  readonly context?: string;
   /** Steps of an earlier process were found; `onStep` is then called for each of them first. */
   readonly onResumed?: (step: number) => void;
   /** The GPU was lost, or ran out of memory, and was opened again; training goes on from `step`. */
@@ -18,34 +22,83 @@ export interface ResumableOptions extends TrainFromOptions {
   readonly onStoreError?: (error: unknown) => void;
 }
 
-/** Losses of the GPU in a row, with no step between them, before giving up. */
-const MAX_LOSSES = 3;
+export type ResumableOptions = TrainFromOptions & Resumption;
+
+export type ResumablePairsOptions = TrainPairsOptions &
+  Pick<TrainFromOptions, 'weights' | 'order' | 'drift'> &
+  Resumption;
 
 /**
  * `trainFrom` that survives a lost GPU and an ended process: after every step adapter, moments and step are kept, here and
  * in `store`, and training goes on from there with the same rows and dropout masks, so that it ends with the bits of an
  * undisturbed run. The same call after a restart finds its checkpoint by a fingerprint of all that decides the result.
- * The checkpoint stays until the caller, who has the result safe, deletes it. Throws as `trainFrom`, and GpuError when the GPU fails three times at one step.
+ * The checkpoint stays until the caller, who has the result safe, deletes it. Throws as `trainFrom`, and GpuError when the
+ * GPU fails three times at one step.
  */
-export async function trainResumably(
+export function trainResumably(
   host: TrainerHost,
   examples: readonly TokenizedExample[],
-  { store, onResumed, onRecovered, onStoreError, ...options }: ResumableOptions,
+  options: ResumableOptions,
 ): Promise<Float32Array<ArrayBuffer>> {
-  const ordered = orderedExamples(examples, options.order);
-  const job = await fingerprint(ordered, options);
+  const rows = inOrder(examples, options.order);
+  const { signal: _signal, ...settings } = options;
+  return resume<StepRecord>(host, options, rows, (trainer, step, onStep) =>
+    train(trainer, rows, { ...settings, startStep: step, steps: step + 1, onStep }),
+  );
+}
+
+/** The same for preference pairs; see `trainPairs`. */
+export function trainPairsResumably(
+  host: TrainerHost,
+  pairs: readonly PreferencePair[],
+  options: ResumablePairsOptions,
+): Promise<Float32Array<ArrayBuffer>> {
+  const rows = inOrder(pairs, options.order);
+  const sequences = rows.flatMap(({ chosen, rejected }) => [chosen, rejected]);
+  const reference = rows.map((row) => row.reference);
+  const { signal: _signal, ...settings } = options;
+  const context = JSON.stringify([options.context, reference]);
+  return resume<PairStepRecord>(host, { ...options, context }, sequences, (trainer, step, onStep) =>
+    trainPairs(trainer, rows, { ...settings, startStep: step, steps: step + 1, onStep }),
+  );
+}
+
+/** Losses of the GPU in a row, with no step between them, before giving up. */
+const MAX_LOSSES = 3;
+
+type Outer<Record> = Pick<TrainFromOptions, 'weights' | 'order' | 'drift' | 'steps' | 'startStep' | 'signal'> &
+  Resumption & { readonly onStep?: (record: Record) => void };
+
+/** The loop of both tasks. `take` takes one step, which once begun is always finished. */
+async function resume<Record>(
+  host: TrainerHost,
+  options: Outer<Record>,
+  sequences: readonly TokenizedExample[],
+  take: (trainer: Trainer, step: number, onStep: (record: Record) => void) => Promise<unknown>,
+): Promise<Float32Array<ArrayBuffer>> {
+  const { store, onResumed, onRecovered, onStoreError, onStep, signal, steps } = options;
+  const job = await fingerprint(sequences, options);
   const writer = createCheckpointWriter(store, onStoreError ?? (() => undefined));
   const stored = await store?.get();
-  let point = (stored && (await decodeCheckpoint(stored, job))) ?? start(job, options);
+  let point = (stored && (await decodeCheckpoint<Record>(stored, job))) ?? start<Record>(job, options);
   if (point.step > 0) onResumed?.(point.step);
-  for (const record of point.records) options.onStep?.(record);
+  for (const record of point.records) onStep?.(record);
+  /** One step and what it left behind. A step whose outcome could not be read counts as not taken. */
+  const next = async (trainer: Trainer): Promise<Checkpoint<Record>> => {
+    const records: Record[] = [];
+    const { step } = point;
+    await take(trainer, step, (record) => void records.push(record));
+    const [adapter, optimizer] = [await trainer.adapter(), await trainer.optimizerState()];
+    for (const record of records) onStep?.(record);
+    return { job, step: step + 1, adapter, optimizer, records: [...point.records, ...records] };
+  };
   let losses = 0;
   for (;;) {
     try {
       const trainer = await host.trainer();
       restore(trainer, point, options);
-      while (point.step < options.steps && !options.signal?.aborted) {
-        point = await nextPoint(trainer, ordered, point, options);
+      while (point.step < steps && !signal?.aborted) {
+        point = await next(trainer);
         losses = 0;
         writer.offer(point);
       }
@@ -63,52 +116,46 @@ function isLoss(error: unknown): error is GpuError {
   return error instanceof GpuError && (error.code === 'device-lost' || error.code === 'out-of-memory');
 }
 
-function start(job: string, { weights, startStep = 0 }: TrainFromOptions): Checkpoint {
+function start<Record>(job: string, { weights, startStep = 0 }: Outer<Record>): Checkpoint<Record> {
   const zeros = () => new Float32Array(weights.length);
   return { job, step: startStep, adapter: weights, optimizer: { m: zeros(), v: zeros(), t: 0 }, records: [] };
 }
 
-function restore(trainer: Trainer, point: Checkpoint, { weights, drift }: TrainFromOptions): void {
+function restore(
+  trainer: Trainer,
+  point: Checkpoint<unknown>,
+  { weights, drift }: Pick<TrainFromOptions, 'weights' | 'drift'>,
+): void {
   trainer.setAdapter(point.adapter);
   trainer.setOptimizerState(point.optimizer);
   trainer.setReference(weights);
   trainer.setDrift(drift ?? null);
 }
 
-/** One step and what it left behind. A step whose outcome could not be read counts as not taken. */
-async function nextPoint(
-  trainer: Trainer,
-  ordered: readonly TokenizedExample[],
-  point: Checkpoint,
-  options: TrainFromOptions,
-): Promise<Checkpoint> {
-  const records: StepRecord[] = [];
-  const { step } = point;
-  const { signal: _signal, ...untilDone } = options; // the step at hand is always finished
-  await train(trainer, ordered, {
-    ...untilDone,
-    startStep: step,
-    steps: step + 1,
-    onStep: (record) => void records.push(record),
-  });
-  const [adapter, optimizer] = [await trainer.adapter(), await trainer.optimizerState()];
-  const next = { job: point.job, step: step + 1, adapter, optimizer, records: [...point.records, ...records] };
-  for (const record of records) options.onStep?.(record);
-  return next;
-}
-
-/** SHA-256 of everything that decides the trained bits: data in order, start, drift, and the options by name. */
-async function fingerprint(ordered: readonly TokenizedExample[], options: TrainFromOptions): Promise<string> {
-  const { weights, drift, order: _order, onStep: _onStep, signal: _signal, ...plain } = options;
-  const settings = new TextEncoder().encode(JSON.stringify(Object.entries(plain).sort()));
-  const lengths = ordered.map(({ inputIds }) => inputIds.length);
-  const tokens = ordered.flatMap(({ inputIds, labels }) => [...inputIds, ...labels]);
-  const parts = [settings, bytesOf(weights), bytesOf(drift ?? new Float32Array())];
-  for (const values of [lengths, tokens]) parts.push(new Uint8Array(Int32Array.from(values).buffer));
+/** SHA-256 of everything that decides the trained bits: data in order, start, drift, and the plain options by name. */
+async function fingerprint<Record>(sequences: readonly TokenizedExample[], options: Outer<Record>): Promise<string> {
+  const { weights, drift, order: _order, ...others } = options;
+  const plain = Object.entries(others).filter(([, value]) => ['number', 'string', 'boolean'].includes(typeof value));
+  const settings = new TextEncoder().encode(JSON.stringify(plain.sort()));
+  const parts = [settings, bytesOf(weights), bytesOf(drift ?? new Float32Array()), bytesOf(tokensOf(sequences))];
   const digests = await Promise.all(parts.map((part) => sha256Hex(new Uint8Array(part))));
   return sha256Hex(new TextEncoder().encode(digests.join()));
 }
 
-function bytesOf(vector: Float32Array): Uint8Array {
-  return new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength);
+/** Length, ids and labels of every sequence, one behind the other. */
+function tokensOf(sequences: readonly TokenizedExample[]): Int32Array {
+  const length = sequences.reduce((sum, { inputIds, labels }) => sum + 1 + inputIds.length + labels.length, 0);
+  const values = new Int32Array(length);
+  let at = 0;
+  for (const { inputIds, labels } of sequences) {
+    values[at] = inputIds.length;
+    values.set(inputIds, at + 1);
+    values.set(labels, at + 1 + inputIds.length);
+    at += 1 + inputIds.length + labels.length;
+  }
+  return values;
+}
+
+function bytesOf(values: Float32Array | Int32Array): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }

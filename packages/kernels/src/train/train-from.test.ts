@@ -38,7 +38,7 @@ it('trains the ordered rows from the given vector, whatever the trainer did befo
   const plain = await trainFrom(used, examples, { ...options, weights, order });
   expect(plain).not.toEqual(expected);
   expect(await trainFrom(reference, examples, { ...options, weights, order })).toEqual(plain);
-  await expect(trainFrom(used, examples, { ...options, weights, order: [3] })).rejects.toThrow('example 3 of 3');
+  await expect(trainFrom(used, examples, { ...options, weights, order: [3] })).rejects.toThrow('row 3 of 3');
   for (const trainer of [used, reference]) trainer.destroy();
   model.destroy();
 });

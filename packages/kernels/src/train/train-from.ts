@@ -20,7 +20,7 @@ export async function trainFrom(
   examples: readonly TokenizedExample[],
   { weights, order, drift, ...options }: TrainFromOptions,
 ): Promise<Float32Array<ArrayBuffer>> {
-  const ordered = orderedExamples(examples, order);
+  const ordered = inOrder(examples, order);
   trainer.setAdapter(weights);
   trainer.resetOptimizer();
   if (options.mu) trainer.setReference(weights);
@@ -29,14 +29,11 @@ export async function trainFrom(
   return trainer.adapter();
 }
 
-/** The examples as `order` names them. Throws RangeError for an index without an example. */
-export function orderedExamples(
-  examples: readonly TokenizedExample[],
-  order: readonly number[],
-): readonly TokenizedExample[] {
+/** The rows as `order` names them. Throws RangeError for an index without a row. */
+export function inOrder<Row>(rows: readonly Row[], order: readonly number[]): readonly Row[] {
   return order.map((index) => {
-    const example = examples[index];
-    if (!example) throw new RangeError(`example ${index} of ${examples.length}: the order is for other data`);
-    return example;
+    const row = rows[index];
+    if (row === undefined) throw new RangeError(`row ${index} of ${rows.length}: the order is for other data`);
+    return row;
   });
 }
