@@ -7,7 +7,8 @@ export type ModelErrorCode =
   | 'bad-token'
   | 'bad-labels'
   | 'too-long'
-  | 'diverged';
+  | 'diverged'
+  | 'imprecise';
 
 export class ModelError extends Error {
   readonly code: ModelErrorCode;

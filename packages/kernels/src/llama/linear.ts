@@ -2,10 +2,14 @@ import type { BufferView } from '../gpu/buffers.ts';
 import type { ProgramBuilder } from '../gpu/program.ts';
 import { type AdapterLayout, LORA_TARGETS, type LoraTarget, targetShape } from '../lora/layout.ts';
 import { type Dropout as LoraDropout, loraBackward, loraForward } from '../ops/lora.ts';
-import { matmulBackward, matmulForward } from '../ops/matmul.ts';
+import { type MatmulBackward, matmulBackward, matmulForward } from '../ops/matmul.ts';
+import { matmulForwardDp4a } from '../ops/matmul_dp4a.ts';
+import { hasF16, matmulBackwardF16, matmulForwardF16 } from '../ops/matmul_f16.ts';
+import type { Matrix } from '../ops/matrix.ts';
 import type { Precision } from '../ops/precision.ts';
-import type { QuantizedRows } from '../ops/quantize_activations.ts';
+import { type QuantizedRows, quantizeActivations } from '../ops/quantize_activations.ts';
 import type { LayerSaves } from './activations.ts';
+import { ModelError } from './error.ts';
 import type { Model } from './weights.ts';
 
 /** A LoRA adapter on the GPU: the flat vector, and where the gradient goes when there is one. */
@@ -30,15 +34,24 @@ export interface LinearContext {
   readonly quantized?: QuantizedRows | null;
 }
 
+export interface LinearInput {
+  readonly x: BufferView;
+  readonly y: BufferView;
+  /** x holds what the linearForward before this one read: its int8 copy is used again. */
+  readonly sameInput?: boolean;
+}
+
 /** The i-th layer's target linear, y = x·Wᵀ + (alpha/rank)·drop(x)·Aᵀ·Bᵀ. */
 export function linearForward(
-  { b, model, adapter, dropout, rows }: LinearContext,
+  context: LinearContext,
   layer: number,
   target: LoraTarget,
   saves: Pick<LayerSaves, 'z'>,
-  { x, y }: { readonly x: BufferView; readonly y: BufferView },
+  input: LinearInput,
 ): void {
-  matmulForward(b, { x, w: layerMatrix(model, layer, target), y, rows });
+  const { b, model, adapter, dropout, rows } = context;
+  const { x, y } = input;
+  frozenForward(context, layerMatrix(model, layer, target), input);
   const z = saves.z[target];
   if (!adapter || !z) return;
   loraForward(b, { x, y, z, adapter: adapter.vector, rows, ...loraSite(model, adapter, layer, target, dropout) });
@@ -57,17 +70,47 @@ export interface LinearGradients {
 
 /** dx (+)= dy·W + the adapter's part; the adapter's gradient accumulates. W is frozen: dW is never computed. */
 export function linearBackward(
-  { b, model, adapter, dropout, rows }: LinearContext,
+  { b, model, adapter, dropout, rows, precision = 'f32' }: LinearContext,
   layer: number,
   target: LoraTarget,
   saves: Pick<LayerSaves, 'z'>,
   { x, dy, dx, dz, accumulate, below }: LinearGradients,
 ): void {
-  if (below) matmulBackward(b, { dy, w: layerMatrix(model, layer, target), dx, rows, accumulate });
+  // dz is free until LoRA's backward pass overwrites it, and a rank is at least one element a row.
+  if (below) frozenBackward(b, precision, { dy, w: layerMatrix(model, layer, target), dx, rows, accumulate }, dz);
   const z = saves.z[target];
   if (!adapter?.gradient || !z) return;
   const site = loraSite(model, adapter, layer, target, dropout);
   loraBackward(b, { x, z, dy, dx, dz, adapter: adapter.vector, dAdapter: adapter.gradient, rows, ...site });
+}
+
+/** x·Wᵀ in the context's precision: the one place that decides which matmul a linear uses. */
+function frozenForward(context: LinearContext, w: Matrix, { x, y, sameInput = false }: LinearInput): void {
+  const { b, rows, precision = 'f32', quantized } = context;
+  switch (precision) {
+    case 'f32':
+      return matmulForward(b, { x, w, y, rows });
+    case 'f16':
+      return hasF16(b.gpu) ? matmulForwardF16(b, { x, w, y, rows }) : matmulForward(b, { x, w, y, rows });
+    case 'dp4a':
+      if (w.dtype !== 'int8') {
+        throw new ModelError(
+          'wrong-dtype',
+          `precision dp4a: got ${w.dtype} weights, expected int8: quantise the model`,
+        );
+      }
+      if (!quantized) throw new RangeError('precision dp4a: the activations were made without int8 scratch');
+      if (!sameInput) quantizeActivations(b, { x, quantized, rows, inputs: w.cols });
+      return matmulForwardDp4a(b, { x: quantized, w, y, rows });
+    default:
+      return precision satisfies never;
+  }
+}
+
+/** dy·W in the precision; dp4a's backward pass is f32. `scratch` holds at least `rows` elements. */
+function frozenBackward(b: ProgramBuilder, precision: Precision, op: MatmulBackward, scratch: BufferView): void {
+  if (precision === 'f16' && hasF16(b.gpu)) matmulBackwardF16(b, { ...op, exponent: scratch });
+  else matmulBackward(b, op);
 }
 
 function layerMatrix(model: Model, layer: number, target: LoraTarget) {

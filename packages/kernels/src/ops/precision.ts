@@ -1,6 +1,6 @@
 /**
- * Arithmetic of the frozen linears and storage of what the backward pass needs. Sums are f32 (or exact i32) in all of them,
- * and so are the residual stream, the norms, attention, LoRA, the loss and the optimiser.
+ * Arithmetic of the layers' frozen linears and storage of what the backward pass needs. Sums are f32 (or exact i32) in all
+ * of them; the residual stream, norms, attention, LoRA, the vocabulary's matmul, the loss and the optimiser are always f32.
  *
  * - `f32`: nothing is rounded below f32.
  * - `f16`: both inputs of a frozen matmul are rounded to f16, forward and backward (int8 weights are exact in f16); saves

@@ -44,7 +44,7 @@ async function quantise(x: Float32Array<ArrayBuffer>, rows: number, inputs: numb
       x,
       q: new Uint32Array(elements.q).fill(0x55555555),
       scale: new Float32Array(elements.scale).fill(-1),
-      columns: new Uint32Array(elements.columns),
+      columns: new Uint32Array(elements.columns).fill(0x7f000000), // scratch may hold anything
       outliers: new Uint32Array(elements.outliers).fill(99),
       outlierX: new Float32Array(elements.outlierX).fill(-1),
     },

@@ -25,7 +25,7 @@ export interface QuantizedRows {
   readonly q: BufferView;
   /** Row scales (rows): x[m, k] ≈ q[m, k] · scale[m] outside of outlier columns. */
   readonly scale: BufferView;
-  /** u32 (inputs), 1 for outlier columns; between uses it must hold what the last use left, at first zeros. */
+  /** u32 (inputs), 1 for outlier columns. */
   readonly columns: BufferView;
   /** u32 (1 + MAX_OUTLIER_COLUMNS): how many outlier columns there are, then the columns, the largest first. */
   readonly outliers: BufferView;
@@ -47,7 +47,7 @@ export function quantizedRowsElements(
   };
 }
 
-/** QuantizedRows on buffers that `alloc` makes zero-filled, e.g. an arena's. */
+/** QuantizedRows on buffers that `alloc` makes, e.g. an arena's. */
 export function createQuantizedRows(
   alloc: (label: string, elements: number) => BufferView,
   rows: number,
@@ -106,6 +106,7 @@ export function quantizeActivations(b: ProgramBuilder, options: QuantizeActivati
   const { q, scale, columns, outliers, outlierX } = quantized;
   const quads = inputs / 4;
   const limit = MAX_OUTLIER_COLUMNS;
+  b.clear({ ...columns, size: inputs * 4 });
   const scanned = { quads: rows * quads, input_quads: quads, threshold };
   b.dispatch(scan, { x, columns }, scanned, gridFor(rows * quads, SCAN_QUADS));
   const lanes = { LANES: SELECT_LANES[b.gpu.adapter.kind] };

@@ -1,6 +1,6 @@
-// columns[k] ← the largest |x[m, k]| over the rows m where it is above the threshold, as float bits: for floats that are
-// not negative the order of the bits is the order of the values (a NaN is the largest of all). A thread reads DEPTH quads;
-// the write is rare, so x is read at the speed of memory.
+// columns[k], cleared before, ← the largest |x[m, k]| over the rows m where it is above the threshold, as float bits: for
+// floats that are not negative the order of the bits is the order of the values (a NaN is the largest of all). A thread
+// reads DEPTH quads; the write is rare, so x is read at the speed of memory.
 struct Params { quads: u32, input_quads: u32, threshold: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;                      // (rows, inputs / 4)

@@ -1,6 +1,5 @@
 // The at most `limit` columns with the largest |x| above the threshold, the lower column first among equals. One workgroup
-// of LANES threads; what `columns` held is replaced by 1 for those columns and 0 for the others. Both count as nothing in
-// the next scan, so nothing has to be cleared between two uses.
+// of LANES threads; what the scan left in `columns` is replaced by 1 for those columns and 0 for the others.
 struct Params { inputs: u32, limit: u32, threshold: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> columns: array<u32>;    // (inputs)
