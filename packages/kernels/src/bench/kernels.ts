@@ -15,7 +15,7 @@ import {
 import { LLAMA_2_7B, type ScaleDown, scaled, scaleFor } from './geometry.ts';
 import { type KernelCase, kernelCases } from './kernel-cases.ts';
 import { measureInterleaved, prepareTimed, type Timed } from './measure.ts';
-import { findPeaks, type Peak, type PeakName } from './peaks.ts';
+import { findPeaks, PEAKS, type Peak, type PeakName } from './peaks.ts';
 
 export interface KernelFigure {
   readonly name: string;
@@ -54,30 +54,32 @@ export interface KernelBenchOptions {
   readonly scale?: ScaleDown;
   /** Only kernels whose name contains this. */
   readonly only?: string;
+  /** Least length of one measurement; by default 200 ms on hardware and 30 ms on software adapters, which are slow enough. */
+  readonly targetMs?: number;
   readonly onProgress?: (done: number, total: number, what: string) => void;
 }
 
-/** Length of one measurement; software adapters are slow enough to be timed in one run. */
 const TARGET_MS = { hardware: 200, llvmpipe: 30, swiftshader: 30 } as const;
 
 /** Runs every kernel at Llama-2-7B's shapes beside the peaks. Throws GpuError when something does not fit the adapter. */
 export async function benchKernels(gpu: Gpu, options: KernelBenchOptions): Promise<KernelReport> {
   const { clock, repeats = 5, scale = scaleFor(gpu.adapter.kind), only = '', onProgress } = options;
+  const { targetMs = TARGET_MS[gpu.adapter.kind] } = options;
   const geometry = scaled(LLAMA_2_7B, scale);
   const arena = createArena(gpu.device);
   try {
     onProgress?.(0, 1, 'peaks');
-    const peaks = await findPeaks(gpu, arena, clock);
-    const all = await kernelCases(gpu, arena, geometry);
-    const known = new Set(peaks.map(({ name }) => name));
-    const cases = all.filter(({ name, peak }) => name.includes(only) && known.has(peak));
+    const chosen = (await kernelCases(gpu, arena, geometry)).filter(({ name }) => name.includes(only));
+    const needed = PEAKS.filter((name) => only === '' || chosen.some(({ peak }) => peak === name));
+    const peaks = await findPeaks(gpu, arena, clock, needed);
+    const cases = chosen.filter(({ peak }) => peaks.some(({ name }) => name === peak));
     const timed: Timed[] = [];
     const total = cases.length + repeats;
     for (const [i, kernel] of cases.entries()) {
       onProgress?.(i, total, kernel.name);
       const b = createProgramBuilder(gpu);
       kernel.record(b);
-      timed.push(await prepareTimed(gpu, await b.finish(kernel.name), clock, TARGET_MS[gpu.adapter.kind]));
+      timed.push(await prepareTimed(gpu, await b.finish(kernel.name), clock, targetMs));
     }
     const everything = [...peaks.map((peak) => peak.timed), ...timed];
     const measured = await measureInterleaved(gpu, everything, clock, repeats, (done) =>

@@ -65,7 +65,7 @@ async function fastest(gpu: Gpu, name: PeakName, variants: readonly Variant[], c
     timed.push(await prepareTimed(gpu, program, clock, TARGET_MS[gpu.adapter.kind]));
     await check();
   }
-  const measured = await measureInterleaved(gpu, timed, clock, 2);
+  const measured = await measureInterleaved(gpu, timed, clock, gpu.adapter.kind === 'hardware' ? 3 : 1);
   const rates = variants.map(({ billions }, i) => {
     const times = (measured[i] ?? []).map(({ wallMs, processorMs }) => processorMs ?? wallMs);
     return billions / median(times);
@@ -88,7 +88,7 @@ async function fmaVariants(gpu: Gpu, results: BufferView, half: boolean): Promis
   const turns = 256; // 1024 additions of 1: exact in f16 too
   const variants: Variant[] = [];
   for (const FUSED of [0, 1]) {
-    for (const CHAINS of [2, 4, 8, 12]) {
+    for (const CHAINS of [4, 8, 12]) {
       const kernel = defineKernel({
         name: 'peak_fma',
         wgsl: types + specialise(fmaWgsl, { CHAINS, STEPS, FUSED, RESULTS }),
@@ -168,7 +168,7 @@ export function dotResult(x0: number, y0: number, turns: number, rows: number, c
 }
 
 /** Larger than the caches of any GPU so far (software: of two cores), where one binding may be. */
-const COPY_BYTES = { hardware: 2 ** 29, llvmpipe: 2 ** 26, swiftshader: 2 ** 26 } as const;
+const COPY_BYTES = { hardware: 2 ** 29, llvmpipe: 2 ** 25, swiftshader: 2 ** 25 } as const;
 
 async function copyVariants(gpu: Gpu, arena: Arena): Promise<Variant[]> {
   const { maxBufferSize, maxStorageBufferBindingSize } = gpu.device.limits;
@@ -182,14 +182,11 @@ async function copyVariants(gpu: Gpu, arena: Arena): Promise<Variant[]> {
   const variants: Variant[] = [];
   for (const [lanes, type, EACH, IN_PLACE] of [
     [1, 'f32', 1, 0],
-    [1, 'f32', 4, 0],
     [4, 'vec4f', 1, 0],
     [4, 'vec4f', 4, 0],
-    [4, 'vec4f', 16, 0],
     [1, 'f32', 4, 1],
     [4, 'vec4f', 1, 1],
     [4, 'vec4f', 4, 1],
-    [4, 'vec4f', 16, 1],
   ] as const) {
     const kernel = defineKernel({
       name: 'peak_copy',
@@ -235,28 +232,28 @@ function verify(what: string, seen: number | undefined, expected: number): void 
   throw new GpuError('validation', `${what}: got ${seen}, expected ${expected}: this adapter computes wrong numbers`);
 }
 
-/** One peak on its own: the median of a few measurements of its fastest variant. Throws where the adapter lacks it. */
-export async function measurePeak(
-  gpu: Gpu,
-  name: PeakName,
-  clock: BenchClock,
-  repeats = 5,
-): Promise<{ readonly billions: number; readonly elapsed: Elapsed }> {
+export interface PeakMeter {
+  /** Median of a few measurements of the fastest variant. */
+  measure(repeats?: number): Promise<{ readonly billions: number; readonly elapsed: Elapsed }>;
+  destroy(): void;
+}
+
+/** One peak on its own, to be measured around other work. Throws GpuError 'limit' where the adapter lacks it. */
+export async function createPeakMeter(gpu: Gpu, name: PeakName, clock: BenchClock): Promise<PeakMeter> {
   const arena = createArena(gpu.device);
-  try {
-    const [peak] = await findPeaks(gpu, arena, clock, [name]);
-    if (!peak) throw new GpuError('limit', `this adapter has no ${name} to measure`);
-    const [measured = []] = await measureInterleaved(gpu, [peak.timed], clock, repeats);
-    peak.timed.program.destroy();
-    const processor = measured.flatMap(({ processorMs }) => (processorMs === null ? [] : [processorMs]));
-    return {
-      billions: peak.billions,
-      elapsed: {
-        wallMs: median(measured.map(({ wallMs }) => wallMs)),
-        processorMs: processor.length > 0 ? median(processor) : null,
-      },
-    };
-  } finally {
-    arena.destroy();
-  }
+  const [peak] = await findPeaks(gpu, arena, clock, [name]);
+  if (!peak) throw new GpuError('limit', `this adapter has no ${name} to measure`);
+  return {
+    async measure(repeats = 5) {
+      const [measured = []] = await measureInterleaved(gpu, [peak.timed], clock, repeats);
+      const processor = measured.flatMap(({ processorMs }) => (processorMs === null ? [] : [processorMs]));
+      const wallMs = median(measured.map((elapsed) => elapsed.wallMs));
+      const processorMs = processor.length > 0 ? median(processor) : null;
+      return { billions: peak.billions, elapsed: { wallMs, processorMs } };
+    },
+    destroy() {
+      peak.timed.program.destroy();
+      arena.destroy();
+    },
+  };
 }

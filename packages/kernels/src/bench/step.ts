@@ -20,7 +20,7 @@ import {
   startClock,
 } from './clock.ts';
 import { noiseModel } from './noise-model.ts';
-import { measurePeak } from './peaks.ts';
+import { createPeakMeter } from './peaks.ts';
 import { type StepFlops, stepFlops } from './step-flops.ts';
 
 export interface StepBenchOptions {
@@ -92,7 +92,9 @@ const WARM_UP_STEPS = 2;
 /** Trains on noise and reports. Throws GpuError when the model does not fit the adapter. */
 export async function benchStep(gpu: Gpu, options: StepBenchOptions): Promise<StepReport> {
   const { clock, config, length, steps, lora, onStep } = options;
-  const peaks = [await measurePeak(gpu, 'f32_gflops', clock)];
+  const meter = await createPeakMeter(gpu, 'f32_gflops', clock);
+  const peaks = [await meter.measure()];
+  const heldBytes = gpu.memory.bytes;
   gpu.memory.resetPeak();
   const model = await noiseModel(gpu, config, options.dtype);
   const trainer = await createTrainer(model, lora, options.trainer);
@@ -111,8 +113,8 @@ export async function benchStep(gpu: Gpu, options: StepBenchOptions): Promise<St
       times.push(time);
       onStep?.(i + 1, time.wallMs);
     }
-    const { peakBytes } = gpu.memory;
-    peaks.push(await measurePeak(gpu, 'f32_gflops', clock));
+    const peakBytes = gpu.memory.peakBytes - heldBytes;
+    peaks.push(await meter.measure());
     const runs = await programsOf(gpu, step);
     const share = processorShare(times, clock.processors);
     const used = clockToUse(share);
@@ -140,6 +142,7 @@ export async function benchStep(gpu: Gpu, options: StepBenchOptions): Promise<St
   } finally {
     trainer.destroy();
     model.destroy();
+    meter.destroy();
   }
 }
 
