@@ -1,5 +1,5 @@
 // pnpm bench:peers [--json FILE] [--only matmul|step] [--shapes 256x1024x1024,…] [--repeats N] [--burst-ms N]
-//                  [--adapter auto|swiftshader|hardware]
+//                  [--libraries jax-js,…] [--adapter auto|swiftshader|hardware]
 // Installs the other libraries on first use, builds the page, serves it on loopback, runs it in headless
 // Chromium and prints what it found. Plain Node: nothing is installed when it starts.
 import { spawnSync } from 'node:child_process';
@@ -28,6 +28,7 @@ function parseOptions() {
       json: { type: 'string' },
       only: { type: 'string' },
       shapes: { type: 'string' },
+      libraries: { type: 'string' },
       repeats: { type: 'string', default: '5' },
       'burst-ms': { type: 'string', default: '300' },
       adapter: { type: 'string', default: 'auto' },
@@ -55,6 +56,7 @@ function parseOptions() {
     adapter: oneOf('adapter', ['auto', 'swiftshader', 'hardware']),
     parts: values.only ? [oneOf('only', ['matmul', 'step'])] : ['matmul', 'step'],
     shapes: shapes ?? null,
+    libraries: values.libraries?.split(',') ?? null,
     repeats: number('repeats'),
     burstMs: number('burst-ms'),
   };

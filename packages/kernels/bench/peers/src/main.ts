@@ -15,6 +15,8 @@ export interface BenchOptions {
   /** By default those that suit the adapter. */
   readonly shapes: readonly LinearShape[] | null;
   readonly parts: readonly ('matmul' | 'step')[];
+  /** The others that take part, by the names in the tables; by default all of them. */
+  readonly libraries: readonly string[] | null;
   readonly repeats: number;
   readonly burstMs: number;
   readonly browser: string;
@@ -49,9 +51,10 @@ async function benchPeers(options: BenchOptions): Promise<{ report: Report; tabl
   const adapter = await adapterSummary();
   const cpuMs = adapter.kind === 'hardware' ? null : (globalThis.gpuProcessCpuMs ?? null);
   const timing = { repeats, burstMs, nowMs: () => performance.now(), cpuMs };
+  const takesPart = (name: string) => name === 'Cotune' || (options.libraries?.includes(name) ?? true);
   const matmuls: MatmulReport[] = [];
   if (options.parts.includes('matmul')) {
-    const entrants = await openEntrants(options.wasmPath);
+    const entrants = await openEntrants(options.wasmPath, takesPart);
     const shapes = options.shapes ?? SHAPES[adapter.kind === 'hardware' ? 'hardware' : 'software'];
     for (const shape of shapes) {
       for (const direction of DIRECTIONS) {
@@ -59,7 +62,7 @@ async function benchPeers(options: BenchOptions): Promise<{ report: Report; tabl
       }
     }
   }
-  const step: StepReport | null = options.parts.includes('step') ? await benchStep(timing, say) : null;
+  const step: StepReport | null = options.parts.includes('step') ? await benchStep(timing, takesPart, say) : null;
   const { vendor, architecture, device, description } = adapter;
   const words = [vendor, architecture, device, description].filter((word) => word !== '').join(' ');
   const report = { environment: { adapter: words, browser, versions, repeats }, matmuls, step };
@@ -67,7 +70,7 @@ async function benchPeers(options: BenchOptions): Promise<{ report: Report; tabl
 }
 
 /** A library that does not open is a fault of this benchmark or of the installation, so it ends the run. */
-async function openEntrants(wasmPath: string): Promise<Entrant[]> {
+async function openEntrants(wasmPath: string, takesPart: (name: string) => boolean): Promise<Entrant[]> {
   const open: readonly [string, () => Promise<Library>][] = [
     ['Cotune', openOurs],
     ['onnxruntime-web', () => openOnnxRuntime(wasmPath)],
@@ -75,7 +78,7 @@ async function openEntrants(wasmPath: string): Promise<Entrant[]> {
     ['jax-js', openJax],
   ];
   const entrants: Entrant[] = [];
-  for (const [name, library] of open) {
+  for (const [name, library] of open.filter(([known]) => takesPart(known))) {
     say(`opening ${name}`);
     entrants.push({ name, ours: name === 'Cotune', library: await library() });
   }

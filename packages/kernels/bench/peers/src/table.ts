@@ -1,4 +1,4 @@
-import { GOALS, type MatmulReport, type Ratio, type Report, type StepReport } from './report.ts';
+import type { MatmulReport, Ratio, Report, StepReport } from './report.ts';
 
 /** The report as Markdown. */
 export function formatReport({ environment, matmuls, step }: Report): string {
@@ -28,7 +28,7 @@ function formatMatmul({ shape, direction, entries, excluded, ratios }: MatmulRep
     ]),
   );
   const left = excluded.map(({ library, method, why }) => `Not timed: ${library} ${method}: ${why}`);
-  return [title, table, ...left, ...ratios.map((ratio) => formatRatio(ratio, GOALS.matmul))].join('\n\n');
+  return [title, table, ...left, ...ratios.map(formatRatio)].join('\n\n');
 }
 
 function formatStep({ what, tokens, entries, excluded, ratios }: StepReport): string {
@@ -44,13 +44,13 @@ function formatStep({ what, tokens, entries, excluded, ratios }: StepReport): st
     ]),
   );
   const left = excluded.map(({ library, why }) => `Not timed: ${library}: ${why}`);
-  return [`### ${what}`, table, ...left, ...ratios.map((ratio) => formatRatio(ratio, GOALS.step))].join('\n\n');
+  return [`### ${what}`, table, ...left, ...ratios.map(formatRatio)].join('\n\n');
 }
 
-function formatRatio({ ours, best, speedup, cpuSpeedup }: Ratio, goal: number): string {
-  const verdict = speedup >= goal ? 'met' : 'missed';
-  const cpu = cpuSpeedup === null ? '' : `; ${cpuSpeedup.toFixed(2)} × in CPU time`;
-  return `${ours}: **${speedup.toFixed(2)} ×** ${best}, the best of the others (goal ${goal} ×: ${verdict}${cpu}).`;
+function formatRatio({ ours, theirs, speedup, cpuSpeedup, goal }: Ratio): string {
+  const cpu = cpuSpeedup === null ? '' : `, ${cpuSpeedup.toFixed(2)} × in CPU time`;
+  const verdict = goal === null ? '' : `; goal ${goal} ×: ${speedup >= goal ? 'met' : 'missed'}`;
+  return `${ours}: **${speedup.toFixed(2)} ×** ${theirs}${cpu}${verdict}.`;
 }
 
 function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {

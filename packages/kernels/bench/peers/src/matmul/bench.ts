@@ -3,6 +3,9 @@ import { cpuSpeedup, speedup, type TimingOptions, timeInTurn } from '../timing.t
 import { type Contestant, type Library, TOLERANCE } from './contestant.ts';
 import { type Direction, type LinearShape, makeProduct, relativeError } from './product.ts';
 
+/** The design's goal: so many times as fast as the best of the others on the same product. */
+const GOAL = 1.5;
+
 /** A library by name; the others are compared with ours. */
 export interface Entrant {
   readonly name: string;
@@ -67,9 +70,10 @@ function ratios(entries: readonly MatmulEntry[]): Ratio[] {
     .filter(({ ours }) => ours)
     .map(({ method, arithmetic, timing }) => ({
       ours: `${method}, ${arithmetic}`,
-      best: `${best.library} ${best.method}`,
+      theirs: `${best.library} ${best.method}, the best of the others`,
       speedup: speedup(timing, best.timing),
       cpuSpeedup: cpuSpeedup(timing, best.timing),
+      goal: GOAL,
     }));
 }
 

@@ -1,8 +1,10 @@
 import { firstLine } from '../matmul/bench.ts';
+import { openJax } from '../matmul/jax.ts';
 import { openOurs } from '../matmul/ours.ts';
 import { openTfjs } from '../matmul/tfjs.ts';
-import type { StepEntry, StepReport } from '../report.ts';
+import type { Ratio, StepEntry, StepReport } from '../report.ts';
 import { cpuSpeedup, speedup, type TimingOptions, timeInTurn } from '../timing.ts';
+import { openJaxStep } from './jax.ts';
 import { openOurStep } from './ours.ts';
 import type { Stepper } from './stepper.ts';
 import { makeStepTask, type StepTask } from './task.ts';
@@ -13,17 +15,31 @@ const COMPARED_STEPS = 3;
 /** Largest difference from our loss, in nats, with which it still counts as the same training. */
 const LOSS_TOLERANCE = 1e-3;
 
+/** The design's goals, by whom we are compared with. */
+const GOALS: Readonly<Record<string, number>> = { 'TensorFlow.js': 3 };
+
 const STEPPERS: readonly [name: string, open: (task: StepTask) => Promise<Stepper>][] = [
   ['Cotune', async (task) => openOurStep((await openOurs()).gpu, task)],
+  [
+    'jax-js',
+    async (task) => {
+      await openJax();
+      return openJaxStep(task);
+    },
+  ],
   ['TensorFlow.js', async (task) => openTfjsStep((await openTfjs()).backend, task)],
 ];
 
 /** Everybody takes the same first steps; who arrives at other losses is left out; the rest are timed in turn. */
-export async function benchStep(timing: TimingOptions, say: (line: string) => void): Promise<StepReport> {
+export async function benchStep(
+  timing: TimingOptions,
+  takesPart: (library: string) => boolean,
+  say: (line: string) => void,
+): Promise<StepReport> {
   const task = await makeStepTask();
   const ready: { library: string; stepper: Stepper; lossesNats: number[] }[] = [];
   const excluded: { library: string; why: string }[] = [];
-  for (const [library, open] of STEPPERS) {
+  for (const [library, open] of STEPPERS.filter(([name]) => takesPart(name))) {
     try {
       say(`step: ${library}, the first ${COMPARED_STEPS}`);
       const stepper = await open(task);
@@ -64,16 +80,16 @@ function describe({ config, lora, batch, seq }: StepTask): { what: string; token
   return { what, tokens: batch * seq };
 }
 
-function ratios(entries: readonly StepEntry[]) {
-  const best = entries.find(({ ours }) => !ours);
+function ratios(entries: readonly StepEntry[]): Ratio[] {
   const ours = entries.find((entry) => entry.ours);
-  if (!best || !ours) return [];
-  return [
-    {
+  if (!ours) return [];
+  return entries
+    .filter((entry) => !entry.ours)
+    .map(({ library, timing }) => ({
       ours: `${ours.library} step`,
-      best: best.library,
-      speedup: speedup(ours.timing, best.timing),
-      cpuSpeedup: cpuSpeedup(ours.timing, best.timing),
-    },
-  ];
+      theirs: library,
+      speedup: speedup(ours.timing, timing),
+      cpuSpeedup: cpuSpeedup(ours.timing, timing),
+      goal: GOALS[library] ?? null,
+    }));
 }
