@@ -9,7 +9,7 @@ import { DIRECTIONS, type LinearShape } from './matmul/product.ts';
 import { openTfjs } from './matmul/tfjs.ts';
 import type { MatmulReport, Report, StepReport } from './report.ts';
 import { benchStep } from './step/bench.ts';
-import { formatReport } from './table.ts';
+import { formatMatmul, formatReport } from './table.ts';
 
 export interface BenchOptions {
   /** By default those that suit the adapter. */
@@ -58,7 +58,9 @@ async function benchPeers(options: BenchOptions): Promise<{ report: Report; tabl
     const shapes = options.shapes ?? SHAPES[adapter.kind === 'hardware' ? 'hardware' : 'software'];
     for (const shape of shapes) {
       for (const direction of DIRECTIONS) {
-        matmuls.push(await benchMatmul(entrants, shape, direction, timing, say));
+        const matmul = await benchMatmul(entrants, shape, direction, timing, say);
+        matmuls.push(matmul);
+        say(formatMatmul(matmul)); // whoever stops a long run has seen what it found so far
       }
     }
   }

@@ -11,7 +11,7 @@ export function formatReport({ environment, matmuls, step }: Report): string {
   ].join('\n\n');
 }
 
-function formatMatmul({ shape, direction, entries, excluded, ratios }: MatmulReport): string {
+export function formatMatmul({ shape, direction, entries, excluded, ratios }: MatmulReport): string {
   const { rows, inputs, outputs } = shape;
   const title = `### ${direction === 'forward' ? 'Y = X·Wᵀ' : 'dX = dY·W'}, ${rows}×${inputs}×${outputs} (tokens × inputs × outputs)`;
   const table = formatTable(

@@ -29,7 +29,7 @@ it('times everybody once a round, in turn, in bursts of about the same length', 
 
 it('compares samples of the same round', async () => {
   const { worker, clocks } = machine();
-  const [ours, theirs] = await timeInTurn([worker('a', 2), worker('b', 6)], { repeats: 5, burstMs: 1, ...clocks });
+  const [ours, theirs] = await timeInTurn([worker('a', 30), worker('b', 90)], { repeats: 5, burstMs: 1, ...clocks });
   if (!ours || !theirs) throw new Error('expected two timings');
   expect(speedup(ours, theirs)).toBeCloseTo(3, 1);
   expect(cpuSpeedup(ours, theirs)).toBe(3);
@@ -41,6 +41,14 @@ it('does without CPU time where there is none', async () => {
   if (!only) throw new Error('expected a timing');
   expect(only.cpuMedianMs).toBeNull();
   expect(cpuSpeedup(only, only)).toBeNull();
+});
+
+it('does without CPU time that its clock cannot show', async () => {
+  const { worker, clocks } = machine();
+  const runners = [worker('a', 20), worker('b', 30)];
+  const [short, long] = await timeInTurn(runners, { repeats: 2, burstMs: 1, ...clocks });
+  expect(short?.cpuMedianMs).toBeNull();
+  expect(long?.cpuMedianMs).toBe(60);
 });
 
 it('takes medians', () => {

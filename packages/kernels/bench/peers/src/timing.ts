@@ -17,7 +17,7 @@ export interface Timing {
   /** Milliseconds of one piece of work, one sample a round, in the order of the rounds. */
   readonly samplesMs: readonly number[];
   readonly medianMs: number;
-  /** The same in CPU time over all cores, which other programs on the machine hardly change; null without cpuMs. */
+  /** The same in CPU time over all cores, which other programs on the machine hardly change; null without cpuMs, or where bursts are too short for its clock. */
   readonly cpuSamplesMs: readonly number[] | null;
   readonly cpuMedianMs: number | null;
   /** (largest − smallest) / median of the samples. */
@@ -27,6 +27,8 @@ export interface Timing {
 }
 
 const LONGEST_BURST = 200;
+/** Linux counts CPU time in steps of 10 ms; shorter bursts are not worth reporting. */
+const LEAST_CPU_MS = 50;
 
 /**
  * Times all of them in turn, round after round, each round starting with another: what else the machine does hits them
@@ -39,7 +41,8 @@ export async function timeInTurn(runners: readonly Runner[], options: TimingOpti
     const startMs = nowMs();
     await runner.run(times);
     const ms = (nowMs() - startMs) / times;
-    return { ms, cpuMs: cpuMs ? ((await cpuMs()) - cpuStartMs) / times : null };
+    const burstCpuMs = cpuMs ? (await cpuMs()) - cpuStartMs : 0;
+    return { ms, cpuMs: burstCpuMs >= LEAST_CPU_MS ? burstCpuMs / times : null };
   };
   const bursts: number[] = [];
   for (const runner of runners) {
