@@ -89,9 +89,12 @@ function frozenForward(context: LinearContext, w: Matrix, { x, y, sameInput = fa
   const { b, rows, precision = 'f32', quantized } = context;
   switch (precision) {
     case 'f32':
-      return matmulForward(b, { x, w, y, rows });
+      matmulForward(b, { x, w, y, rows });
+      break;
     case 'f16':
-      return hasF16(b.gpu) ? matmulForwardF16(b, { x, w, y, rows }) : matmulForward(b, { x, w, y, rows });
+      if (hasF16(b.gpu)) matmulForwardF16(b, { x, w, y, rows });
+      else matmulForward(b, { x, w, y, rows });
+      break;
     case 'dp4a':
       if (w.dtype !== 'int8') {
         throw new ModelError(
@@ -101,9 +104,10 @@ function frozenForward(context: LinearContext, w: Matrix, { x, y, sameInput = fa
       }
       if (!quantized) throw new RangeError('precision dp4a: the activations were made without int8 scratch');
       if (!sameInput) quantizeActivations(b, { x, quantized, rows, inputs: w.cols });
-      return matmulForwardDp4a(b, { x: quantized, w, y, rows });
+      matmulForwardDp4a(b, { x: quantized, w, y, rows });
+      break;
     default:
-      return precision satisfies never;
+      precision satisfies never;
   }
 }
 

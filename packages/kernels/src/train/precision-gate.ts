@@ -84,7 +84,10 @@ function trainedLooking(model: Model, lora: LoraConfig): Float32Array<ArrayBuffe
   return vector;
 }
 
-function compareGradients(actual: Float32Array, exact: Float32Array) {
+function compareGradients(
+  actual: Float32Array,
+  exact: Float32Array,
+): Pick<PrecisionCheck, 'gradientCosine' | 'gradientRelativeL2'> {
   let [product, ofActual, ofExact, difference] = [0, 0, 0, 0];
   exact.forEach((expected, i) => {
     const got = actual[i] ?? Number.NaN;
@@ -93,8 +96,9 @@ function compareGradients(actual: Float32Array, exact: Float32Array) {
     ofExact += expected ** 2;
     difference += (got - expected) ** 2;
   });
+  const zero = ofActual === 0 || ofExact === 0; // a precision that rounds everything to zero must not divide by it
   return {
-    gradientCosine: product / Math.sqrt(ofActual * ofExact),
-    gradientRelativeL2: Math.sqrt(difference / ofExact),
+    gradientCosine: zero ? Number(ofActual === ofExact) : product / Math.sqrt(ofActual * ofExact),
+    gradientRelativeL2: difference === 0 ? 0 : Math.sqrt(difference / ofExact),
   };
 }
