@@ -61,7 +61,7 @@ async function runBenchStep(options: StepBenchOptions): Promise<void> {
     onStep: (done, ms) => bar.update(done, steps, `${ms.toFixed(0)} ms`),
   });
   bar.end();
-  const run = { geometry, layers: config.layers, length, rank, precision, plan, attention };
+  const run = { geometry, layers: config.layers, length, rank, precision };
   printResult(options.json, stepJson(report, run), () => stepTable(report, run).join('\n'));
 }
 
@@ -71,8 +71,6 @@ interface Run {
   readonly length: number;
   readonly rank: number;
   readonly precision: string;
-  readonly plan: string;
-  readonly attention: string;
 }
 
 const digits = (value: number, significant = 4): number => Number(value.toPrecision(significant));
@@ -81,6 +79,9 @@ export function stepJson(report: StepReport, run: Run) {
   return {
     adapter: report.adapter,
     ...run,
+    plan: report.plan.plan,
+    attention: report.plan.attention,
+    micro_batch: report.plan.microBatch,
     parameters: report.parameters,
     steps: report.steps,
     ms_per_step: digits(report.msPerStep),
@@ -104,6 +105,7 @@ export function stepJson(report: StepReport, run: Run) {
       model_bytes: report.memory.modelBytes,
       trainer_bytes: report.memory.trainerBytes,
       peak_bytes: report.memory.peakBytes,
+      planned_bytes: report.memory.plannedBytes,
     },
     loss: [report.firstLossNats, report.lastLossNats],
     clock: report.clock,
@@ -114,12 +116,12 @@ export function stepJson(report: StepReport, run: Run) {
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
 function stepTable(report: StepReport, run: Run): string[] {
-  const { memory, msRange } = report;
+  const { memory, msRange, plan } = report;
   return [
     report.adapter,
     `${run.geometry}, ${run.layers} layers (${(report.parameters / 1e6).toFixed(0)} M parameters, int8), rank ${run.rank} on q and v, ` +
       `${report.tokens} tokens of which ${report.labelTokens} labelled, examples of ${run.length}`,
-    `precision ${run.precision}, plan ${run.plan}, attention ${run.attention}`,
+    `precision ${run.precision}, plan ${plan.plan}, ${plan.attention} attention, micro-batches of ${plan.microBatch.join(' × ')} tokens`,
     '',
     `${report.msPerStep.toFixed(1)} ms a step (median of ${report.steps}, ${msRange[0].toFixed(1)} to ${msRange[1].toFixed(1)}), ` +
       `${report.tokensPerSecond.toFixed(1)} tokens/s`,
@@ -131,7 +133,7 @@ function stepTable(report: StepReport, run: Run): string[] {
       ? 'slowdown over the steps: needs 20 steps or more'
       : `last tenth of the steps against the first: ${report.slowdown >= 0 ? '+' : ''}${percent(report.slowdown)}`,
     `memory: ${formatBytes(memory.modelBytes)} weights, ${formatBytes(memory.trainerBytes)} adapter, optimiser and activations, ` +
-      `${formatBytes(memory.peakBytes)} at the peak`,
+      `${formatBytes(memory.peakBytes)} at the peak (planned ${formatBytes(memory.plannedBytes)})`,
     '',
     ...table(
       ['part', 'ms', 'share'],

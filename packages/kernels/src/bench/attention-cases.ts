@@ -1,6 +1,7 @@
 import type { Arena } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { attentionBackward, attentionForward } from '../ops/attention.ts';
+import { FLASH_HEAD_DIM, flashAttentionBackward, flashAttentionForward } from '../ops/flash_attention.ts';
 import type { Geometry } from './geometry.ts';
 import type { KernelCase, Tensors } from './kernel-cases.ts';
 
@@ -47,6 +48,29 @@ export function attentionCases(gpu: Gpu, arena: Arena, geometry: Geometry, tenso
         bytes: 7 * bytes,
         peak,
         record: (b) => attentionBackward(b, { q, k, v, segments, probs, dout, dprobs, ...grads, ...shapeOf }),
+      },
+    );
+  }
+  if (headDim <= FLASH_HEAD_DIM) {
+    const lse = arena.alloc('lse', tokens * heads);
+    const flash = { q, k, v, segments, out, lse, ...shapeOf };
+    const backward = { ...flash, dout, delta: arena.alloc('delta', 2 * tokens * heads), ...grads };
+    cases.push(
+      {
+        name: 'flash_attention_forward',
+        shape,
+        flops,
+        bytes: 4 * bytes,
+        peak,
+        record: (b) => flashAttentionForward(b, flash),
+      },
+      {
+        name: 'flash_attention_backward',
+        shape,
+        flops: 2 * flops,
+        bytes: 8 * bytes,
+        peak,
+        record: (b) => flashAttentionBackward(b, backward),
       },
     );
   }

@@ -1,5 +1,6 @@
 import type { AdapterKind } from '../gpu/device.ts';
-import { type LlamaConfig, parseLlamaConfig } from '../llama/config.ts';
+import type { LlamaConfig } from '../llama/config.ts';
+import { MODEL_PRESETS } from '../llama/plan-presets.ts';
 
 /** Shape of a Llama and of the batch that a kernel benchmark runs. */
 export interface Geometry {
@@ -59,35 +60,36 @@ export function scaled(geometry: Geometry, { width, batch, seq }: ScaleDown): Ge
   };
 }
 
+const SMALL = {
+  vocabSize: 2000,
+  hiddenSize: 256,
+  intermediateSize: 688,
+  layers: 4,
+  heads: 4,
+  kvHeads: 4,
+  headDim: 64,
+  ropeTheta: 10000,
+  ropeScaling: null,
+  rmsNormEps: 1e-5,
+  tiedEmbeddings: false,
+  maxPositions: 4096,
+  bosTokenId: 1,
+  eosTokenIds: [2],
+} as const satisfies LlamaConfig;
+
 /** Models that `bench step` can make out of noise. */
 export const MODEL_GEOMETRIES = {
-  'llama-2-7b': { hidden: 4096, ff: 11008, layers: 32, heads: 32, kvHeads: 32, vocab: 32000 },
-  /** A sixteenth of the width and an eighth of the depth: seconds a step on two cores. */
-  small: { hidden: 256, ff: 688, layers: 4, heads: 4, kvHeads: 4, vocab: 2000 },
+  ...MODEL_PRESETS,
+  /** A sixteenth of Llama-2-7B's width and an eighth of its depth: seconds a step on two cores. */
+  small: SMALL,
   /** For thousands of steps. */
-  tiny: { hidden: 64, ff: 172, layers: 2, heads: 4, kvHeads: 4, vocab: 512 },
-} as const;
+  tiny: { ...SMALL, vocabSize: 512, hiddenSize: 64, intermediateSize: 172, layers: 2, headDim: 16 },
+} as const satisfies Record<string, LlamaConfig>;
 export type GeometryName = keyof typeof MODEL_GEOMETRIES;
 export const GEOMETRY_NAMES = Object.keys(MODEL_GEOMETRIES) as GeometryName[];
 
-/** The configuration of such a model, with fewer layers where asked for. */
+/** The configuration of such a model, with another number of layers where asked for. */
 export function geometryConfig(name: GeometryName, layers?: number): LlamaConfig {
-  const shape = MODEL_GEOMETRIES[name];
-  return parseLlamaConfig({
-    architectures: ['LlamaForCausalLM'],
-    model_type: 'llama',
-    hidden_size: shape.hidden,
-    intermediate_size: shape.ff,
-    num_hidden_layers: layers ?? shape.layers,
-    num_attention_heads: shape.heads,
-    num_key_value_heads: shape.kvHeads,
-    vocab_size: shape.vocab,
-    max_position_embeddings: 4096,
-    rms_norm_eps: 1e-5,
-    rope_theta: 10000,
-    hidden_act: 'silu',
-    tie_word_embeddings: false,
-    bos_token_id: 1,
-    eos_token_id: 2,
-  });
+  const config: LlamaConfig = MODEL_GEOMETRIES[name];
+  return layers === undefined ? config : { ...config, layers };
 }

@@ -6,6 +6,7 @@ import { crossEntropy } from '../ops/cross_entropy.ts';
 import { loraBackward, loraForward } from '../ops/lora.ts';
 import { matmulBackward, matmulForward } from '../ops/matmul.ts';
 import { matmulForwardDp4a } from '../ops/matmul_dp4a.ts';
+import { hasF16, matmulBackwardF16, matmulForwardF16 } from '../ops/matmul_f16.ts';
 import type { Matrix } from '../ops/matrix.ts';
 import { createQuantizedRows, quantizeActivations } from '../ops/quantize_activations.ts';
 import { rmsnormBackward, rmsnormForward } from '../ops/rmsnorm.ts';
@@ -55,7 +56,7 @@ export async function kernelCases(gpu: Gpu, arena: Arena, geometry: Geometry): P
     up: activation('up'),
   };
   const cases = [
-    ...matmulCases(arena, geometry, tensors),
+    ...matmulCases(gpu, arena, geometry, tensors),
     ...loraCases(geometry, tensors),
     ...attentionCases(gpu, arena, geometry, tensors),
     ...rowCases(arena, geometry, tensors),
@@ -67,11 +68,12 @@ export async function kernelCases(gpu: Gpu, arena: Arena, geometry: Geometry): P
   return cases;
 }
 
-function matmulCases(arena: Arena, geometry: Geometry, { noise, x, y }: Tensors): KernelCase[] {
+function matmulCases(gpu: Gpu, arena: Arena, geometry: Geometry, { noise, x, y }: Tensors): KernelCase[] {
   const { hiddenSize: h, intermediateSize: ff } = geometry;
   const rows = geometry.batch * geometry.seq;
   const alloc = (label: string, elements: number): BufferView => arena.alloc(label, elements);
   const quantized = createQuantizedRows(alloc, rows, ff);
+  const exponent = arena.alloc('exponents', rows);
   const cases: KernelCase[] = [];
   const shapes = [
     [h, h],
@@ -95,6 +97,11 @@ function matmulCases(arena: Arena, geometry: Geometry, { noise, x, y }: Tensors)
     );
     add('f32_matmul_forward', full, 'f32_gflops', (b) => matmulForward(b, { x, w: full, y, rows }));
     add('f32_matmul_dx', full, 'f32_gflops', (b) => matmulBackward(b, { ...backward, w: full }));
+    if (hasF16(gpu)) {
+      const half = { ...backward, w: int8, exponent };
+      add('int8_matmul_forward_f16', int8, 'f16_gflops', (b) => matmulForwardF16(b, { x, w: int8, y, rows }));
+      add('int8_matmul_dx_f16', int8, 'f16_gflops', (b) => matmulBackwardF16(b, half));
+    }
     if (inputs === h && outputs === h) {
       cases.push({
         name: 'quantize_activations',

@@ -98,7 +98,16 @@ describe('bench kernels', () => {
         '16×344→128',
       ]);
     }
-    for (const name of ['lora_forward', 'lora_backward', 'attention_forward', 'attention_backward', 'rope', 'adamw']) {
+    for (const name of [
+      'lora_forward',
+      'lora_backward',
+      'attention_forward',
+      'attention_backward',
+      'flash_attention_forward',
+      'flash_attention_backward',
+      'rope',
+      'adamw',
+    ]) {
       expect(names).toContain(name);
     }
     for (const { peak, shareOfPeak, gflops } of report.kernels) {

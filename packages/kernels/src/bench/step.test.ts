@@ -48,6 +48,8 @@ describe('bench step', () => {
     for (const part of report.parts) expect(part.ms, part.part).toBeGreaterThan(0);
     expect(report.kernels.map(({ kernel }) => kernel)).toEqual(expect.arrayContaining(['adamw_vec4', 'cross_entropy']));
     expect(report.memory.peakBytes).toBeGreaterThanOrEqual(report.memory.modelBytes + report.memory.trainerBytes);
+    expect(Math.abs(report.memory.peakBytes / report.memory.plannedBytes - 1)).toBeLessThan(0.05);
+    expect(report.plan).toMatchObject({ plan: 'a', microBatch: [2, 16] });
     expect(gpu.memory.bytes).toBe(before);
   }, 240_000);
 

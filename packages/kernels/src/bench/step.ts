@@ -4,10 +4,14 @@ import type { KernelTime } from '../gpu/profile.ts';
 import type { Program } from '../gpu/program.ts';
 import { watchRuns } from '../gpu/watch.ts';
 import type { LlamaConfig } from '../llama/config.ts';
+import { planMemory } from '../llama/plan.ts';
+import type { Model } from '../llama/weights.ts';
 import { initAdapter } from '../lora/init.ts';
 import type { LoraConfig } from '../lora/layout.ts';
 import { uniform } from '../lora/uniform.ts';
 import type { TokenizedExample } from '../train/batch.ts';
+import { packBatch } from '../train/pack.ts';
+import { computeSettings } from '../train/settings.ts';
 import { createTrainer, type StepResult, type Trainer, type TrainerOptions } from '../train/trainer.ts';
 import {
   type BenchClock,
@@ -80,7 +84,20 @@ export interface StepReport {
   readonly dispatches: number;
   /** Median of the last tenth of the steps against that of the first, minus one; null with fewer than 20 steps. */
   readonly slowdown: number | null;
-  readonly memory: { readonly modelBytes: number; readonly trainerBytes: number; readonly peakBytes: number };
+  readonly memory: {
+    readonly modelBytes: number;
+    readonly trainerBytes: number;
+    /** The most that model, trainer, uniforms and read-backs held at once. */
+    readonly peakBytes: number;
+    /** What the planner expected of weights, optimiser and activations. */
+    readonly plannedBytes: number;
+  };
+  /** What the trainer decided. */
+  readonly plan: {
+    readonly plan: string;
+    readonly attention: string;
+    readonly microBatch: readonly [rows: number, length: number];
+  };
   readonly clock: ClockUsed;
   readonly processorShare: number;
   readonly firstLossNats: number;
@@ -102,6 +119,7 @@ export async function benchStep(gpu: Gpu, options: StepBenchOptions): Promise<St
     trainer.setAdapter(initAdapter(trainer.layout, 1));
     const batch = examples(config, Math.max(1, Math.round(options.tokens / length)), length);
     const step = () => trainer.step(batch, { learningRate: 1e-4, clipNorm: 1 });
+    const { planned, attention } = plannedStep(model, trainer, batch, options.trainer);
     const first = await step();
     for (let i = 1; i < WARM_UP_STEPS; i++) await step();
     const times: Elapsed[] = [];
@@ -133,7 +151,8 @@ export async function benchStep(gpu: Gpu, options: StepBenchOptions): Promise<St
       submits: runs.reduce((sum, { submits }) => sum + submits, 0),
       dispatches: runs.reduce((sum, { dispatches }) => sum + dispatches, 0),
       parameters: parametersOf(config),
-      memory: { modelBytes: model.bytes, trainerBytes: trainer.bytes, peakBytes },
+      memory: { modelBytes: model.bytes, trainerBytes: trainer.bytes, peakBytes, plannedBytes: planned.total },
+      plan: { plan: planned.plan, attention, microBatch: [planned.batch, planned.seq] },
       clock: used,
       processorShare: share,
       firstLossNats: first.lossNats,
@@ -155,6 +174,29 @@ function examples(config: LlamaConfig, count: number, length: number): Tokenized
     );
     return { inputIds, labels: inputIds.map((id, t) => (t <= length / 2 ? -100 : id)) };
   });
+}
+
+/** What the planner says of this step, by the same settings as the trainer's. */
+function plannedStep(
+  model: Model,
+  { layout }: Trainer,
+  batch: readonly TokenizedExample[],
+  options: TrainerOptions = {},
+) {
+  const settings = computeSettings(model, layout, options);
+  const [micro] = packBatch(batch, settings);
+  if (!micro) throw new RangeError('a batch has a micro-batch');
+  const attention = settings.attentionFor(micro.shape);
+  const { maxBufferSize, maxStorageBufferBindingSize } = model.gpu.device.limits;
+  const planned = planMemory(model.config, layout.config, {
+    ...micro.shape,
+    dtype: model.dtype,
+    precision: settings.precision,
+    plan: settings.plan,
+    attention,
+    bindingBytes: Math.min(maxBufferSize, maxStorageBufferBindingSize),
+  });
+  return { planned, attention };
 }
 
 /** The programs that a step runs, in order, repeats included. */
