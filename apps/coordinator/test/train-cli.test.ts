@@ -123,6 +123,24 @@ describe('cotune train --task dpo', () => {
     });
   });
 
+  it.each(['f16', 'dp4a'])('trains in %s only after the first batch has passed against f32', (precision) => {
+    const data = file(
+      'precision.jsonl',
+      questions.map((prompt) => ({ prompt, chosen: 'yes', rejected: 'no' })),
+    );
+    const args = ['--data', data, ...fast, '--steps', '2', '--precision', precision];
+    const { code, stderr, result } = train(args);
+    if (code === 0) {
+      expect(stderr).toMatch(
+        new RegExp(`precision ${precision}: loss within .* cosine of the gradients (0\\.999|1\\.0)`),
+      );
+      expect(result.steps).toBe(2);
+    } else {
+      expect(stderr).toMatch(new RegExp(`precision ${precision} does not keep .*: train in f32`));
+    }
+    if (precision === 'f16') expect(code, stderr).toBe(0);
+  });
+
   it('refuses what would mean nothing', () => {
     const data = file('sft.jsonl', [{ prompt: 'a', response: 'b' }]);
     expect(train(['--data', data, '--beta', '0.2'])).toMatchObject({

@@ -1,5 +1,5 @@
 import { TEMPLATE_IDS, type TemplateId } from '@cotune/fl-core';
-import { LORA_TARGETS, type LoraTarget, type TrainerOptions } from '@cotune/kernels';
+import { LORA_TARGETS, type LoraTarget, PRECISIONS, type TrainerOptions } from '@cotune/kernels';
 import type { Command } from 'commander';
 import type { WeightDtype } from './model.ts';
 import { collect, decimal, integer, listOf, oneOf } from './options.ts';
@@ -72,7 +72,7 @@ export function withTrainOptions(command: Command): Command {
     .option('--weight-decay <d>', 'decoupled weight decay', decimal(0), 0)
     .option('--template <id>', TEMPLATE_IDS.join(', '), oneOf(TEMPLATE_IDS), 'alpaca')
     .option('--dtype <dtype>', 'weights of a Hugging Face directory: int8 or f32', oneOf(['int8', 'f32']), 'int8')
-    .option('--precision <p>', 'arithmetic of the frozen matmuls: f32, f16, dp4a', oneOf(['f32', 'f16', 'dp4a']), 'f32')
+    .option('--precision <p>', 'arithmetic of the frozen matmuls: f32, f16, dp4a', oneOf(PRECISIONS), 'f32')
     .option(
       '--plan <plan>',
       'a keeps layers for the backward pass, b recomputes them; auto',

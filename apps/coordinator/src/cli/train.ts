@@ -1,5 +1,14 @@
 import { exampleOrder } from '@cotune/fl-core';
-import { adapterLayout, createTrainer, initAdapter, type LoraConfig, type ModelSource } from '@cotune/kernels';
+import {
+  adapterLayout,
+  checkPrecision,
+  createTrainer,
+  initAdapter,
+  type LoraConfig,
+  type Model,
+  type ModelSource,
+  type TokenizedExample,
+} from '@cotune/kernels';
 import { Command } from 'commander';
 import { writePeft } from './export.ts';
 import { loadOnGpu, openAdapter, openGpuFor, openModelFiles, parameterCount } from './model.ts';
@@ -23,7 +32,9 @@ async function runTrain(options: TrainOptions): Promise<void> {
     ? exampleOrder({ examples: task.rows, count, seed: options.seed })
     : Array.from({ length: count }, (_, i) => i % task.rows);
   const gpu = await openGpuFor(parameterCount(source), options.software ?? false);
-  const trainer = await createTrainer(await loadOnGpu(gpu, source), start.lora, trainerOptions(options));
+  const model = await loadOnGpu(gpu, source);
+  await requirePrecision(model, start, options, task.examples([...new Set(order.slice(0, options.batch))]));
+  const trainer = await createTrainer(model, start.lora, trainerOptions(options));
   trainer.setAdapter(start.vector);
 
   const log = jsonLog(options.log);
@@ -104,10 +115,30 @@ function createSummary() {
   };
 }
 
-async function startAdapter(
+interface StartAdapter {
+  readonly lora: LoraConfig;
+  readonly vector: Float32Array;
+}
+
+/** A precision below f32 trains only where it keeps loss and gradient of the first batch. Throws ModelError 'imprecise'. */
+async function requirePrecision(
+  model: Model,
+  { lora, vector }: StartAdapter,
   options: TrainOptions,
-  source: ModelSource,
-): Promise<{ lora: LoraConfig; vector: Float32Array }> {
+  firstBatch: readonly TokenizedExample[],
+): Promise<void> {
+  const { precision, ...compute } = trainerOptions(options);
+  if (precision === undefined || precision === 'f32') return;
+  // A fresh adapter is no test: its B is zero, and hides what happens above it.
+  const adapter = options.adapter === undefined ? {} : { adapter: vector };
+  const check = await checkPrecision(model, lora, precision, firstBatch, { ...compute, ...adapter });
+  const loss = check.lossDifference.toExponential(1);
+  note(
+    `precision ${precision}: loss within ${loss} of f32's, cosine of the gradients ${check.gradientCosine.toFixed(5)}`,
+  );
+}
+
+async function startAdapter(options: TrainOptions, source: ModelSource): Promise<StartAdapter> {
   if (options.adapter !== undefined) {
     const { config, vector } = await openAdapter(options.adapter, source);
     return { lora: { ...config, dropout: options.dropout }, vector };
