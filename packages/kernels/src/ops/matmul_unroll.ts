@@ -2,6 +2,7 @@
 export type Constants = Readonly<Record<string, number>>;
 
 const LOOP = /\/\/ unroll\s+for \(var (\w+) = 0u; \w+ < (\w+); \w+\+\+\) \{/;
+const ENABLES = /^(enable \w+;\s*)*/;
 
 /**
  * Puts the constants before the source and writes out every loop marked `// unroll` (its bound is one of them). Array
@@ -9,8 +10,9 @@ const LOOP = /\/\/ unroll\s+for \(var (\w+) = 0u; \w+ < (\w+); \w+\+\+\) \{/;
  * slower (3.0 against 0.3 GFLOP/s for an 8×8 tile at 256×1024×1024).
  */
 export function specialise(source: string, constants: Constants): string {
+  const enables = ENABLES.exec(source)?.[0] ?? ''; // WGSL wants them before everything else
   const declarations = Object.entries(constants).map(([name, value]) => `const ${name} = ${value}u;\n`);
-  return declarations.join('') + unroll(source, constants);
+  return enables + declarations.join('') + unroll(source.slice(enables.length), constants);
 }
 
 function unroll(source: string, constants: Constants): string {

@@ -1,6 +1,9 @@
 import type { BufferView } from '../gpu/buffers.ts';
-import { defineKernel, type Kernel, type Overrides, type ScalarType } from '../gpu/kernel.ts';
-import type { Grid, ProgramBuilder } from '../gpu/program.ts';
+import { defineKernel, type Kernel, type ScalarType } from '../gpu/kernel.ts';
+import type { DispatchWork, Grid, ProgramBuilder } from '../gpu/program.ts';
+import chunkWord from './matmul_chunk_word.wgsl?raw';
+import chunkWords from './matmul_chunk_words.wgsl?raw';
+import chunksF32 from './matmul_chunks_f32.wgsl?raw';
 import { type Constants, specialise } from './matmul_unroll.ts';
 import f32Weights from './matmul_weights_f32.wgsl?raw';
 import int8Weights from './matmul_weights_int8.wgsl?raw';
@@ -10,6 +13,8 @@ import type { Matrix } from './matrix.ts';
 export interface WeightKernels<P extends Record<string, ScalarType>, I extends string, O extends string> {
   readonly int8: Kernel<P, Record<I, 'read'> & Record<O, 'write'> & { w: 'read'; scale: 'read' }>;
   readonly f32: Kernel<P, Record<I, 'read'> & Record<O, 'write'> & { w: 'read' }>;
+  /** Like int8, but loads 16 weights at once: for matrices whose columns are a multiple of 16. */
+  readonly int8Words?: WeightKernels<P, I, O>['int8'];
 }
 
 interface WeightKernelSpec<P extends Record<string, ScalarType>, I extends string, O extends string> {
@@ -49,7 +54,49 @@ export function defineWeightKernels<const P extends Record<string, ScalarType>, 
   };
 }
 
-/** Records the kernel of the pair that fits the matrix. */
+interface ChunkKernelSpec<P extends Record<string, ScalarType>, I extends string, O extends string>
+  extends WeightKernelSpec<P, I, O> {
+  /** How int8 weights become floats: `quad_of` and `weight_scale`, on a `Chunk` of CHUNK_QUADS quads. */
+  readonly int8: string;
+  /** Constants that depend on the chunk, on top of CHUNK_QUADS. */
+  readonly ofChunk?: (chunkQuads: number) => Constants;
+  readonly features?: readonly GPUFeatureName[];
+}
+
+/** Kernels that load weights by the chunk: a word or four of int8, a quad of f32. */
+export function defineChunkKernels<const P extends Record<string, ScalarType>, I extends string, O extends string>(
+  spec: ChunkKernelSpec<P, I, O>,
+): Required<WeightKernels<P, I, O>> {
+  const { name, entry = name, params, features = [] } = spec;
+  const tensors = { [spec.input]: 'read', [spec.output]: 'write' } as Record<I, 'read'> & Record<O, 'write'>;
+  const source = (chunkQuads: number, weights: string) => {
+    const ofChunk = { CHUNK_QUADS: chunkQuads, ...spec.ofChunk?.(chunkQuads) };
+    return specialise(spec.wgsl + weights, { ...spec.constants, ...ofChunk });
+  };
+  const int8 = (chunkQuads: number, chunk: string) =>
+    defineKernel({
+      name: `${name}_int8`,
+      entry,
+      wgsl: source(chunkQuads, chunk + spec.int8),
+      params,
+      buffers: { ...tensors, w: 'read', scale: 'read' } as const,
+      features,
+    });
+  return {
+    int8: int8(1, chunkWord),
+    int8Words: int8(4, chunkWords),
+    f32: defineKernel({
+      name: `${name}_f32`,
+      entry,
+      wgsl: source(1, chunksF32),
+      params,
+      buffers: { ...tensors, w: 'read' } as const,
+      features,
+    }),
+  };
+}
+
+/** Records the kernel of the set that fits the matrix. */
 export function dispatchWithWeights<P extends Record<string, ScalarType>, I extends string, O extends string>(
   b: ProgramBuilder,
   kernels: WeightKernels<P, I, O>,
@@ -57,15 +104,16 @@ export function dispatchWithWeights<P extends Record<string, ScalarType>, I exte
   tensors: Readonly<Record<I | O, BufferView>>,
   params: Readonly<Record<keyof P, number>>,
   grid: Grid,
-  overrides: Overrides = {},
+  work: DispatchWork | undefined = undefined,
 ): void {
   if (matrix.dtype === 'int8') {
     b.dispatch<Record<string, ScalarType>, Record<string, 'read' | 'write'>>(
-      kernels.int8 as unknown as Kernel,
+      (matrix.cols % 16 === 0 ? (kernels.int8Words ?? kernels.int8) : kernels.int8) as unknown as Kernel,
       { ...tensors, w: matrix.q, scale: matrix.scale },
       params as Record<string, number>,
       grid,
-      overrides,
+      {},
+      work,
     );
   } else {
     b.dispatch<Record<string, ScalarType>, Record<string, 'read' | 'write'>>(
@@ -73,7 +121,8 @@ export function dispatchWithWeights<P extends Record<string, ScalarType>, I exte
       { ...tensors, w: matrix.w },
       params as Record<string, number>,
       grid,
-      overrides,
+      {},
+      work,
     );
   }
 }

@@ -1,0 +1,225 @@
+import type { AdapterKind, Gpu } from '../gpu/device.ts';
+import backwardTile from './matmul_backward_tile.wgsl?raw';
+import chunksInt8 from './matmul_chunks_int8.wgsl?raw';
+import forwardSkinny from './matmul_forward_skinny.wgsl?raw';
+import forwardTile from './matmul_forward_tile.wgsl?raw';
+import lanesBackward from './matmul_lanes_backward.wgsl?raw';
+import lanesForward from './matmul_lanes_forward.wgsl?raw';
+import lanesInt8 from './matmul_lanes_int8.wgsl?raw';
+import type { Constants } from './matmul_unroll.ts';
+import { defineChunkKernels, defineWeightKernels, type WeightKernels } from './matmul_weights.ts';
+import workgroup64 from './matmul_workgroup.wgsl?raw';
+import workgroup64Backward from './matmul_workgroup_backward.wgsl?raw';
+import workgroup64Forward from './matmul_workgroup_forward.wgsl?raw';
+import workgroup128 from './matmul_workgroup128.wgsl?raw';
+import workgroup128Backward from './matmul_workgroup128_backward.wgsl?raw';
+import workgroup128Forward from './matmul_workgroup128_forward.wgsl?raw';
+
+/** One way to compute the product, and where it can be used. */
+export interface MatmulVariant<Kernels> {
+  readonly kernels: Kernels;
+  /** Rows and columns of the output (elements) that one workgroup makes. */
+  readonly rows: number;
+  readonly columns: number;
+  /** Made for this kind of processor; the autotuner tries no other. */
+  readonly made: 'software' | 'hardware';
+  /** More rows than this it computes needlessly slowly. */
+  readonly maxRows?: number;
+  /** Whether this device can run it. */
+  supports(gpu: Gpu): boolean;
+}
+
+const forwardOp = {
+  params: { rows: 'u32', input_quads: 'u32', outputs: 'u32' },
+  input: 'x',
+  output: 'y',
+} as const;
+const backwardOp = {
+  params: { rows: 'u32', input_quads: 'u32', outputs: 'u32', accumulate: 'u32' },
+  input: 'dy',
+  output: 'dx',
+} as const;
+type ForwardKernels = WeightKernels<(typeof forwardOp)['params'], 'x', 'y'>;
+type BackwardKernels = WeightKernels<(typeof backwardOp)['params'], 'dy', 'dx'>;
+type Forward = MatmulVariant<ForwardKernels>;
+type Backward = MatmulVariant<BackwardKernels>;
+
+const always = (): boolean => true;
+
+/** Tiles straight from storage are made for one width of SIMD. */
+const softwareOf =
+  (lanes: number) =>
+  (gpu: Gpu): boolean =>
+    gpu.adapter.kind === (lanes === 8 ? 'llvmpipe' : 'swiftshader');
+
+/** The lanes variants need a workgroup to be exactly one subgroup. */
+const subgroupsOf =
+  (lanes: number) =>
+  (gpu: Gpu): boolean => {
+    const { subgroupMinSize, subgroupMaxSize } = gpu.device.adapterInfo;
+    return gpu.device.features.has('subgroups') && subgroupMinSize === lanes && subgroupMaxSize === lanes;
+  };
+
+function tileForward(lanes: number, rows: number, columns: number): Forward {
+  const constants = { LANES: lanes, TILE_ROWS: rows, TILE_COLUMNS: columns };
+  const kernels = defineWeightKernels({ name: 'matmul_forward_tile', wgsl: forwardTile, constants, ...forwardOp });
+  return { kernels, rows, columns: columns * lanes, made: 'software', supports: softwareOf(lanes) };
+}
+
+function tileBackward(lanes: number, rows: number, quads: number, depth: number): Backward {
+  const constants = { LANES: lanes, TILE_ROWS: rows, TILE_QUADS: quads, DEPTH: depth };
+  const kernels = defineWeightKernels({ name: 'matmul_backward_tile', wgsl: backwardTile, constants, ...backwardOp });
+  return { kernels, rows, columns: quads * 4 * lanes, made: 'software', supports: softwareOf(lanes) };
+}
+
+const lanesKernels = { int8: lanesInt8, features: ['subgroups'] } as const;
+
+/** `rows` is a multiple of `lanes`. */
+function lanesForwardOf(lanes: number, rows: number, columns: number): Forward {
+  const constants = { LANES: lanes, TILE_ROWS: rows, ROW_GROUPS: rows / lanes, TILE_COLUMNS: columns };
+  const spec = { name: 'matmul_lanes_forward', wgsl: lanesForward, constants, ...lanesKernels, ...forwardOp };
+  const kernels = defineChunkKernels(spec);
+  return { kernels, rows, columns: columns * lanes, made: 'software', supports: subgroupsOf(lanes) };
+}
+
+/** `quads` is a multiple of 4, or 16 weights are never loaded at once. */
+function lanesBackwardOf(lanes: number, rows: number, quads: number): Backward {
+  const { int8Words, ...kernels } = defineChunkKernels({
+    name: 'matmul_lanes_backward',
+    wgsl: lanesBackward,
+    constants: { LANES: lanes, TILE_ROWS: rows },
+    ofChunk: (chunkQuads): Constants => ({ TILE_CHUNKS: Math.max(1, quads / chunkQuads) }),
+    ...lanesKernels,
+    ...backwardOp,
+  });
+  const withWords = quads % 4 === 0 ? { ...kernels, int8Words } : kernels;
+  return { kernels: withWords, rows, columns: quads * 4 * lanes, made: 'software', supports: subgroupsOf(lanes) };
+}
+
+const workgroup64Of = (name: string, part: string) =>
+  ({ name, entry: 'matmul_workgroup', wgsl: workgroup64 + part, constants: { TILE: 4 } }) as const;
+const workgroup128Of = (name: string, part: string) =>
+  ({
+    name,
+    entry: 'matmul_workgroup128',
+    wgsl: workgroup128 + part,
+    int8: chunksInt8,
+    constants: { TILE: 8, HALVES: 2, LOADS: 2, QUAD: 4 },
+    ofChunk: (chunkQuads: number): Constants => ({ CHUNK_LOADS: chunkQuads === 1 ? 2 : 1 }),
+  }) as const;
+const workgroup = (side: number) => ({ rows: side, columns: side, made: 'hardware', supports: always }) as const;
+
+/**
+ * tile: a register tile straight from storage.
+ * lanes: the same, with loads shared by the lanes of a subgroup.
+ * workgroup: a square tile through workgroup memory.
+ * skinny: threads share the inner product, for a handful of rows.
+ * Numbers are the lanes that a variant is made for, or its tile.
+ */
+export const FORWARD_VARIANTS = {
+  tile8: tileForward(8, 4, 8),
+  tile4: tileForward(4, 16, 16),
+  row8: { ...tileForward(8, 1, 4), maxRows: 4 },
+  row4: { ...tileForward(4, 1, 4), maxRows: 4 },
+  lanes8: lanesForwardOf(8, 8, 4),
+  lanes4: lanesForwardOf(4, 16, 16),
+  workgroup64: {
+    kernels: defineWeightKernels({
+      ...workgroup64Of('matmul_workgroup_forward', workgroup64Forward),
+      ...forwardOp,
+    }),
+    ...workgroup(64),
+  },
+  workgroup128: {
+    kernels: defineChunkKernels({
+      ...workgroup128Of('matmul_workgroup128_forward', workgroup128Forward),
+      ...forwardOp,
+    }),
+    ...workgroup(128),
+  },
+  skinny: {
+    kernels: defineWeightKernels({
+      name: 'matmul_forward_skinny',
+      wgsl: forwardSkinny,
+      constants: { LANES: 16, TILE_ROWS: 4, TILE_COLUMNS: 8 },
+      ...forwardOp,
+    }),
+    rows: 4,
+    columns: 8,
+    made: 'hardware',
+    maxRows: 16,
+    supports: always,
+  },
+} as const satisfies Record<string, Forward>;
+
+export const BACKWARD_VARIANTS = {
+  tile8: tileBackward(8, 4, 2, 2),
+  tile4: tileBackward(4, 16, 2, 4),
+  lanes8: lanesBackwardOf(8, 16, 1),
+  lanes4: lanesBackwardOf(4, 16, 4),
+  workgroup64: {
+    kernels: defineWeightKernels({
+      ...workgroup64Of('matmul_workgroup_backward', workgroup64Backward),
+      ...backwardOp,
+    }),
+    ...workgroup(64),
+  },
+  workgroup128: {
+    kernels: defineChunkKernels({
+      ...workgroup128Of('matmul_workgroup128_backward', workgroup128Backward),
+      ...backwardOp,
+    }),
+    ...workgroup(128),
+  },
+} as const satisfies Record<string, Backward>;
+
+export type MatmulForwardVariant = keyof typeof FORWARD_VARIANTS;
+export type MatmulBackwardVariant = keyof typeof BACKWARD_VARIANTS;
+
+type Preference<Name> = readonly (readonly [upToRows: number, name: Name])[];
+const ANY = Number.POSITIVE_INFINITY;
+
+/** The first whose rows suffice and that the device supports. On software this is the truth, on hardware the start. */
+export const FORWARD_DEFAULTS: Record<AdapterKind, Preference<MatmulForwardVariant>> = {
+  llvmpipe: [
+    [1, 'row8'],
+    [4, 'tile8'],
+    [ANY, 'lanes8'],
+    [ANY, 'tile8'],
+  ],
+  swiftshader: [
+    [1, 'row4'],
+    [ANY, 'lanes4'],
+    [ANY, 'tile4'],
+  ],
+  hardware: [
+    [4, 'skinny'],
+    [ANY, 'workgroup64'],
+  ],
+};
+
+export const BACKWARD_DEFAULTS: Record<AdapterKind, Preference<MatmulBackwardVariant>> = {
+  llvmpipe: [
+    [4, 'tile8'],
+    [ANY, 'lanes8'],
+    [ANY, 'tile8'],
+  ],
+  swiftshader: [
+    [ANY, 'lanes4'],
+    [ANY, 'tile4'],
+  ],
+  hardware: [[ANY, 'workgroup64']],
+};
+
+/** The fixed choice for an adapter; the last of a list is supported by every adapter of its kind. */
+export function defaultVariant<Name extends string>(
+  gpu: Gpu,
+  defaults: Record<AdapterKind, Preference<Name>>,
+  variants: Record<Name, Pick<MatmulVariant<unknown>, 'supports'>>,
+  rows: number,
+): Name {
+  const list = defaults[gpu.adapter.kind];
+  const found = list.find(([upToRows, name]) => rows <= upToRows && variants[name].supports(gpu)) ?? list.at(-1);
+  if (!found) throw new RangeError(`no matmul variant for a ${gpu.adapter.kind} adapter`);
+  return found[1];
+}
