@@ -11,6 +11,12 @@ interface Bar {
   readonly left: string;
 }
 
+const STAGE_TEXT = {
+  downloading: 'Downloading the model',
+  verifying: 'Checking the model',
+  loading: 'Loading the model onto the GPU',
+} as const;
+
 const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
 function useBar(): Bar {
@@ -21,14 +27,12 @@ function useBar(): Bar {
   const elapsed = Date.now() - since;
   if (activity === null) {
     if (!download) return { text: 'Preparing the engine…', share: null, left: '' };
-    const { receivedBytes, totalBytes, bytesPerSecond, stage } = download;
-    if (stage === 'loading') return { text: 'Loading the model onto the GPU…', share: null, left: '' };
+    const { doneBytes, totalBytes, bytesPerSecond, secondsLeft, stage } = download;
     const speed = bytesPerSecond > 0 ? ` at ${formatBytes(bytesPerSecond)}/s` : '';
-    const what = stage === 'verifying' ? 'Checking' : 'Downloading';
     return {
-      text: `${what} the model: ${formatBytes(receivedBytes)} of ${formatBytes(totalBytes)}${speed}`,
-      share: receivedBytes / Math.max(1, totalBytes),
-      left: bytesPerSecond > 0 ? formatDuration((1000 * (totalBytes - receivedBytes)) / bytesPerSecond) : '',
+      text: `${STAGE_TEXT[stage]}: ${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}${speed}`,
+      share: doneBytes / Math.max(1, totalBytes),
+      left: secondsLeft ? formatDuration(1000 * secondsLeft) : '',
     };
   }
   switch (activity.kind) {

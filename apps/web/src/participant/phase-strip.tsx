@@ -22,7 +22,7 @@ export function PhaseStrip() {
   const detail: Record<Phase, string> = {
     download:
       download && activity === null
-        ? `${Math.floor((100 * download.receivedBytes) / Math.max(1, download.totalBytes))} %`
+        ? `${Math.floor((100 * download.doneBytes) / Math.max(1, download.totalBytes))} %`
         : 'done',
     waiting: run ? `${run.connected} here` : '',
     training:

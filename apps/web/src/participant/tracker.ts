@@ -11,7 +11,6 @@ const TICK_MS = 250;
 export function createTracker(now: () => number = () => Date.now()) {
   const set = useJoinStore.setState;
   const get = useJoinStore.getState;
-  let downloadFrom: { atMs: number; bytes: number } | null = null;
   let uploadBytes = 0;
   const everyTick = () => {
     let lastMs = 0;
@@ -25,13 +24,8 @@ export function createTracker(now: () => number = () => Date.now()) {
   const speedDue = everyTick();
   return {
     download(progress: DownloadProgress) {
-      // Speed counts what came over the network, so the clock starts at the first byte that was not here already.
-      const fresh = progress.receivedBytes - progress.cachedBytes;
-      if (!downloadFrom && fresh > 0) downloadFrom = { atMs: now(), bytes: fresh };
-      const seconds = downloadFrom ? (now() - downloadFrom.atMs) / 1000 : 0;
-      const bytesPerSecond = downloadFrom && seconds > 0 ? (fresh - downloadFrom.bytes) / seconds : 0;
       const changedStage = get().download?.stage !== progress.stage;
-      if (changedStage || due()) set({ download: { ...progress, bytesPerSecond } });
+      if (changedStage || due()) set({ download: progress });
     },
     activity(activity: ParticipantActivity) {
       const before = get().activity;

@@ -50,7 +50,7 @@ export interface JoinState {
   readonly resuming: boolean;
   /** Display name used before, if any. */
   readonly seatName: string;
-  readonly download: (DownloadProgress & { readonly bytesPerSecond: number }) | null;
+  readonly download: DownloadProgress | null;
   readonly connection: 'offline' | 'connecting' | 'online' | 'reconnecting';
   readonly participantId: string | null;
   readonly activity: ParticipantActivity | null;

@@ -15,7 +15,7 @@ import {
 } from '@cotune/kernels';
 import { downloadBlob } from './blob.ts';
 import type { DownloadProgress, GenerateJob } from './messages.ts';
-import { fetchModelFiles } from './model-files.ts';
+import { atIntervals, fetchModelFiles } from './model-files.ts';
 
 /** A model on the GPU with one run's adapter: trains it, or writes with it. */
 export interface Engine {
@@ -37,8 +37,9 @@ export async function openEngine(
   const { source: files, storage } = await fetchModelFiles(ref.id, ref.url, onProgress);
   const source = await openModelDirectory(files);
   const gpu = await openGpu(navigator.gpu, { allowSoftware: ref.allowSoftware });
-  onProgress({ file: '', stage: 'loading', receivedBytes: ref.bytes, totalBytes: ref.bytes, cachedBytes: ref.bytes });
-  const model = await loadModel(gpu, source);
+  const model = await loadModel(gpu, source, {
+    onProgress: atIntervals((progress) => onProgress({ ...progress, file: progress.tensor, stage: 'loading' })),
+  });
   const tokenizer = loadTokenizer(await source.tokenizerJson(), source.config);
   const trainer = await createTrainer(model, config.lora);
   const layout = adapterLayout(model.config, config.lora);

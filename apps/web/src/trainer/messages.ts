@@ -11,6 +11,7 @@ import type {
   UploadVerdict,
   Welcome,
 } from '@cotune/fl-core/protocol';
+import type { Transfer } from '@cotune/kernels';
 
 /** Data of the owner, as read in this tab. Nothing of it is ever sent. */
 export interface DataReport {
@@ -37,12 +38,9 @@ export interface TokenFigures {
   readonly histogram: readonly number[];
 }
 
-export interface DownloadProgress {
+/** In bytes of the model: what is downloaded, checked again after a break, or on the GPU. */
+export interface DownloadProgress extends Transfer {
   readonly file: string;
-  readonly receivedBytes: number;
-  readonly totalBytes: number;
-  /** Bytes that were already here from an earlier visit. */
-  readonly cachedBytes: number;
   readonly stage: 'downloading' | 'verifying' | 'loading';
 }
 

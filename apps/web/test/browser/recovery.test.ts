@@ -98,18 +98,27 @@ describe('recovery', () => {
     await context.close();
   });
 
-  it('a lost GPU is opened again, and the round is not declined', async () => {
-    const link = await newRun('Lost GPU', { 'Steps a round': 12 });
-    const { page, context } = await newTab(browser);
-    await page.goto(`${link}?auto=1&demo=2`);
-    await page.getByTestId('loss-chart').waitFor({ timeout: 60_000 });
-    const debug = await browser.newBrowserCDPSession();
-    await debug.send('Browser.crashGpuProcess').catch(() => undefined); // answers with the connection that it broke
-    await page.getByTestId('notice').filter({ hasText: 'The GPU was lost' }).waitFor();
-    await untilPhase(page, ['finished']);
-    expect(await page.getByTestId('receipt').textContent()).toContain('2 of 2');
-    expect(await admin.getByTestId('rounds-table').textContent()).not.toContain('tried again');
-    await context.close();
+  it('a lost GPU is opened again, the round goes on at its step, and ends with the bits of an undisturbed one', async () => {
+    const settings = { Rounds: 1, 'Steps a round': 12, Seed: 31 };
+    const adapters: (string | null)[] = [];
+    for (const disturbed of [false, true]) {
+      const link = await newRun(disturbed ? 'Lost GPU' : 'Undisturbed', settings);
+      const { page, context } = await newTab(browser);
+      await page.goto(`${link}?auto=1&demo=2`);
+      if (disturbed) {
+        await page.getByTestId('loss-chart').waitFor({ timeout: 60_000 });
+        const debug = await browser.newBrowserCDPSession();
+        await debug.send('Browser.crashGpuProcess').catch(() => undefined); // answers with the connection that it broke
+        await page.getByTestId('notice').filter({ hasText: 'The GPU was lost' }).waitFor();
+      }
+      await untilPhase(page, ['finished']);
+      expect(await page.getByTestId('receipt').textContent()).toContain('1 of 1');
+      expect(await admin.getByTestId('rounds-table').textContent()).not.toContain('tried again');
+      adapters.push(await page.getByTestId('adapter-sha256').textContent());
+      await context.close();
+    }
+    expect(adapters[0]).toMatch(/[0-9a-f]{64}/);
+    expect(adapters[1]).toBe(adapters[0]);
   });
 
   it('who stops can send what was learnt so far', async () => {

@@ -15,8 +15,8 @@ export interface HubServer {
   readonly url: string;
   /** Every request so far, in order. */
   readonly requests: HubRequest[];
-  /** Answers the next ones of the CDN with 503, or breaks them off in the middle. */
-  trouble: { busy: number; broken: number };
+  /** The CDN answers so many with 503, breaks off so many, and leaves ranges of a MiB and more from `holdFrom` on without an answer. */
+  readonly trouble: { busy: number; broken: number; holdFrom: number };
   close(): Promise<void>;
 }
 
@@ -31,7 +31,7 @@ export async function startHub(
   options: { readonly token?: string } = {},
 ): Promise<HubServer> {
   const requests: HubRequest[] = [];
-  const trouble = { busy: 0, broken: 0 };
+  const trouble = { busy: 0, broken: 0, holdFrom: Number.POSITIVE_INFINITY };
   const bytesOf = (name: string): Buffer | undefined => {
     const file = files[name];
     return file === undefined ? undefined : Buffer.from(file as Uint8Array);
@@ -44,6 +44,8 @@ export async function startHub(
     note('cdn', request);
     if (request.headers.authorization) return end(response, 400);
     if (trouble.busy-- > 0) return end(response, 503);
+    const [, from = 0, to = 0] = /^bytes=(\d+)-(\d+)/.exec(request.headers.range ?? '')?.map(Number) ?? [];
+    if (from >= trouble.holdFrom && to - from >= 2 ** 20) return;
     const bytes = bytesOf(decodeURIComponent(request.url?.slice('/blob/'.length) ?? ''));
     if (!bytes) return end(response, 404);
     send(request, response, bytes, trouble.broken-- > 0);

@@ -10,13 +10,16 @@ interface Window {
   readonly bytes: Promise<Uint8Array<ArrayBuffer>>;
 }
 
+/** A read of less than this share of a window is no sign that the file is being streamed: headers, samples. */
+const STREAMING_SHARE = 1 / 4096;
+
 /**
  * The same files over a line with latency: reads that go on where the last one of that file ended are served from windows that
  * are fetched ahead. Other reads, and those of more than a window, go straight through. Sizes are asked for once.
  */
 export function readAhead(source: FileSource, windowBytes = WINDOW_BYTES): FileSource {
   const sizes = new Map<string, Promise<number | undefined>>();
-  const lastEnd = new Map<string, number>();
+  const last = new Map<string, { end: number; bytes: number }>();
   let windows: Window[] = [];
 
   const size = (name: string): Promise<number | undefined> => {
@@ -47,8 +50,9 @@ export function readAhead(source: FileSource, windowBytes = WINDOW_BYTES): FileS
     label: source.label,
     size,
     async read(name, start = 0, end, into) {
-      const sequential = lastEnd.get(name) === start;
-      if (end !== undefined) lastEnd.set(name, end);
+      const before = last.get(name);
+      const sequential = before?.end === start && before.bytes >= windowBytes * STREAMING_SHARE;
+      if (end !== undefined) last.set(name, { end, bytes: end - start });
       const fileBytes = end !== undefined && sequential ? await size(name) : undefined;
       if (end === undefined || fileBytes === undefined || end > fileBytes || end - start > windowBytes) {
         return source.read(name, start, end, into);
