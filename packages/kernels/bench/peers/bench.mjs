@@ -46,8 +46,10 @@ function parseOptions() {
   };
   const shapes = values.shapes?.split(',').map((shape) => {
     const [rows, inputs, outputs] = shape.split('x').map(Number);
-    if (![rows, inputs, outputs].every((n) => n > 0 && n % 32 === 0)) {
-      fail(`--shapes ${shape}: expected tokens×inputs×outputs in multiples of 32, e.g. 256x1024x1024`);
+    if (!(rows > 0 && inputs % 32 === 0 && outputs % 8 === 0)) {
+      fail(
+        `--shapes ${shape}: expected tokens×inputs×outputs, inputs a multiple of 32, outputs of 8, e.g. 512x128x344`,
+      );
     }
     return { rows, inputs, outputs };
   });

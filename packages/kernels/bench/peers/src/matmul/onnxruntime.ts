@@ -3,7 +3,7 @@ import { type Arithmetic, type Contestant, finished, type Library } from './cont
 import { encodeOnnxModel, type OnnxInitializer, type OnnxNode } from './onnx-model.ts';
 import type { Product } from './product.ts';
 
-/** Weights share a scale over so many inputs; the row's own scale is repeated, so every block size is exact. */
+/** Inputs that share a scale: the row's own is repeated, so any size is exact, and 32 is the one with the fastest kernels. */
 const BLOCK_SIZE = 32;
 
 /** onnxruntime-web's WebGPU build; its wasm is served from its own package under `wasmPath`. */
