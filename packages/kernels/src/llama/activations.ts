@@ -37,7 +37,7 @@ export interface Gradients {
   readonly dk: BufferView; // (tokens, kvHeads·headDim)
   readonly dv: BufferView; // (tokens, kvHeads·headDim)
   readonly dprobs: BufferView; // (rows·heads, seq, seq)
-  readonly delta: BufferView; // (tokens, heads), flash attention's rowsum(dout ∘ out)
+  readonly delta: BufferView; // (tokens, heads, 2), flash attention's lse and rowsum(dout ∘ out)
   readonly dattention: BufferView; // (tokens, heads·headDim)
   readonly dactive: BufferView; // (tokens, ff)
   readonly dz: BufferView; // (tokens, rank)

@@ -193,7 +193,7 @@ function gradientSpecs(config: LlamaConfig, lora: LoraConfig | null, keep: Keep)
     spec('dactive', intermediateSize, 'token', ['mlpBack']),
     spec('dattention', qSize, 'token', ['outputBack', 'attentionBack']),
     spec('dprobs', 1, 'score', ['attentionBack']),
-    spec('delta', heads, 'flashToken', ['attentionBack']),
+    spec('delta', 2 * heads, 'flashToken', ['attentionBack']),
     spec('dq', qSize, 'token', ['attentionBack', 'qkvBack']),
     spec('dk', kvSize, 'token', ['attentionBack', 'qkvBack']),
     spec('dv', kvSize, 'token', ['attentionBack', 'qkvBack']),
