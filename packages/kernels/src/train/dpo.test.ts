@@ -96,6 +96,22 @@ describe('DPO on a trainer', () => {
     }
   });
 
+  it('keeps loss and gradient in f16', async () => {
+    const pairs = pairsOf(5);
+    const run = async (precision: 'f32' | 'f16') => {
+      const trainer = await createTrainer(await tinyModel(), ALL, { precision });
+      trainer.setAdapter(livelyAdapter(trainer));
+      const gradient = await trainer.pairGradients(pairs, { beta: 0.2 });
+      const { lossNats } = await trainer.evaluatePairs(pairs, { beta: 0.2 });
+      trainer.destroy();
+      return { gradient, lossNats };
+    };
+    const [exact, rounded] = [await run('f32'), await run('f16')];
+    expect(Math.abs(rounded.lossNats / exact.lossNats - 1)).toBeLessThan(2e-2);
+    expect(relativeL2(rounded.gradient, exact.gradient)).toBeLessThan(2e-2);
+    expect(rounded.gradient).not.toEqual(exact.gradient);
+  });
+
   it('is finite with a β that drives every pair to the ends', async () => {
     const trainer = await createTrainer(await tinyModel(), ALL);
     const pairs = pairsOf(6);
