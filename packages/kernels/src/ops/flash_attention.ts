@@ -1,4 +1,5 @@
 import type { BufferView } from '../gpu/buffers.ts';
+import type { Gpu } from '../gpu/device.ts';
 import { GpuError } from '../gpu/error.ts';
 import { rowPieces } from '../gpu/pace.ts';
 import { gridFor, type ProgramBuilder } from '../gpu/program.ts';
@@ -78,6 +79,20 @@ export function flashAttentionBackward(b: ProgramBuilder, options: FlashBackward
   eachPiece(b, options, kvHeads, kernels.block, (4 * heads) / kvHeads, (first, grid, work) =>
     b.dispatch(kernels.keys, { ...buffers, dk, dv }, { ...params, first }, grid, {}, work),
   );
+}
+
+/** Rows from which hardware gains by not writing and reading the probabilities. */
+const HARDWARE_SEQ = 256;
+
+/**
+ * Whether flash is the better choice on this adapter for this shape: always where one row's probabilities would not fit a
+ * binding, on hardware from 256 tokens a row on.
+ */
+export function preferFlash(gpu: Pick<Gpu, 'adapter'>, { seq, heads, headDim }: AttentionShape): boolean {
+  if (headDim % 2 !== 0 || headDim > FLASH_HEAD_DIM) return false;
+  const { kind, limits } = gpu.adapter;
+  const fits = 4 * heads * seq * seq <= Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
+  return !fits || (kind === 'hardware' && seq >= HARDWARE_SEQ);
 }
 
 /**
