@@ -169,9 +169,10 @@ async function openBest(executablePath, url, adapter) {
 const { json, adapter, ...options } = parseOptions();
 const executablePath = findChromium();
 install();
-const server = await servePage();
+let server;
 let opened;
 try {
+  server = await servePage();
   opened = await openBest(executablePath, server.resolvedUrls.local[0], adapter);
   const { browser, page } = opened;
   const environment = { browser: `Chromium ${browser.version()}`, versions: versions(), wasmPath: '/ort/' };
@@ -183,5 +184,5 @@ try {
   say(error.message);
 } finally {
   await opened?.browser.close();
-  await server.close();
+  await server?.close();
 }
