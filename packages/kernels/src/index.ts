@@ -1,6 +1,7 @@
 // The engine's public face. It runs wherever WebGPU does; what only Node has is in '@cotune/kernels/node'.
 export { PEFT_WEIGHTS, type PeftAdapter, peftFiles, readPeft } from './export/peft.ts';
 export { PEFT_CONFIG } from './export/peft-config.ts';
+export type { TuneOptions, TuningStore } from './gpu/autotune.ts';
 export {
   type AdapterKind,
   type AdapterSummary,
@@ -29,6 +30,7 @@ export {
   type LoraTarget,
   targetShape,
 } from './lora/layout.ts';
+export { type MatmulShape, type TunedMatmul, type TuneMatmulsOptions, tuneMatmuls } from './ops/matmul_tune.ts';
 export { PRECISIONS, type Precision } from './ops/precision.ts';
 export { type DownloadOptions, downloadFile, type PartialFile, type RemoteFile } from './quantize/download.ts';
 export { ModelFileError, type ModelFileErrorCode } from './quantize/error.ts';

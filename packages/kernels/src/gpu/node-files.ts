@@ -1,7 +1,8 @@
-import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { type FileHandle, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { ModelFileError } from '../quantize/error.ts';
 import type { FileSink, FileSource } from '../quantize/source.ts';
+import type { TuningStore } from './autotune.ts';
 
 /** The files directly inside a directory. Throws ModelFileError 'missing-file' or 'truncated'. */
 export function directorySource(path: string): FileSource {
@@ -77,4 +78,25 @@ function inside(path: string, name: string): string {
     throw new ModelFileError('malformed', name, 'is not a plain file name');
   }
   return join(path, name);
+}
+
+/** Keeps the autotuner's choices in one JSON file, written after every choice. A damaged file counts as empty. */
+export function fileTuningStore(path: string): TuningStore {
+  let known: Promise<Record<string, unknown>> | undefined;
+  const load = (): Promise<Record<string, unknown>> => {
+    known ??= readFile(path, 'utf8')
+      .then((text) => JSON.parse(text) as Record<string, unknown>)
+      .catch(() => ({}));
+    return known;
+  };
+  return {
+    get: async (key) => (await load())[key],
+    async set(key, value) {
+      const choices = await load();
+      choices[key] = value;
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(`${path}.partial`, `${JSON.stringify(choices, null, 2)}\n`);
+      await rename(`${path}.partial`, path);
+    },
+  };
 }

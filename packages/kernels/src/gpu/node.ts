@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { type Gpu, type OpenGpuOptions, openGpu } from './device.ts';
 import { GpuError } from './error.ts';
 
-export { directorySink, directorySource } from './node-files.ts';
+export { directorySink, directorySource, fileTuningStore } from './node-files.ts';
 
 const SOFTWARE_DRIVERS = [
   '/usr/share/vulkan/icd.d/lvp_icd.json',
