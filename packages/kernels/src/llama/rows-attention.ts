@@ -1,5 +1,6 @@
 import type { BufferView } from '../gpu/buffers.ts';
 import { attentionBackward, attentionForward, attentionProbabilities } from '../ops/attention.ts';
+import { flashAttentionBackward, flashAttentionForward } from '../ops/flash_attention.ts';
 import type { Gradients, LayerSaves } from './activations.ts';
 import type { Pass } from './forward.ts';
 import { attentionRows } from './plan-capacity.ts';
@@ -7,6 +8,11 @@ import { attentionRows } from './plan-capacity.ts';
 /** saves.q, k, v → saves.attention, within segments and causally. */
 export function recordAttention(pass: Pass, saves: LayerSaves): void {
   const { b, acts } = pass;
+  if (pass.attention === 'flash') {
+    const { q, k, v, lse, attention: out } = saves;
+    flashAttentionForward(b, { q, k, v, segments: acts.segments, out, lse, ...wholeBatch(pass) });
+    return;
+  }
   for (const { sizes, of } of pieces(pass)) {
     const { q, k, v } = of.views(saves);
     const out = of.queries(saves.attention);
@@ -19,6 +25,13 @@ export function recordAttentionBackward(pass: Pass, saves: LayerSaves, gradients
   const { b, acts } = pass;
   const { probs } = acts;
   const { dprobs } = gradients;
+  if (pass.attention === 'flash') {
+    const { q, k, v, lse, attention: out } = saves;
+    const { dattention: dout, delta, dq, dk, dv } = gradients;
+    const views = { q, k, v, segments: acts.segments, out, lse, dout, delta, dq, dk, dv };
+    flashAttentionBackward(b, { ...views, ...wholeBatch(pass) });
+    return;
+  }
   for (const { sizes, of } of pieces(pass)) {
     const { q, k, v } = of.views(saves);
     const segments = of.scalars(acts.segments);
@@ -29,10 +42,15 @@ export function recordAttentionBackward(pass: Pass, saves: LayerSaves, gradients
   }
 }
 
-/** The rows of the batch whose attention matrices are in memory at the same time, and their parts of a tensor. */
-function pieces({ model, shape }: Pass) {
+function wholeBatch({ model, shape: { batch, seq } }: Pass) {
   const { heads, kvHeads, headDim } = model.config;
-  const { batch, seq } = shape;
+  return { batch, seq, heads, kvHeads, headDim };
+}
+
+/** The rows of the batch whose attention matrices are in memory at the same time, and their parts of a tensor. */
+function pieces(pass: Pass) {
+  const { model, shape } = pass;
+  const { batch, seq, heads, kvHeads, headDim } = wholeBatch(pass);
   const most = attentionRows(model.config, shape, model.gpu.device.limits.maxStorageBufferBindingSize);
   return Array.from({ length: Math.ceil(batch / most) }, (_, i) => {
     const start = i * most;

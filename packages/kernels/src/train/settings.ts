@@ -8,10 +8,11 @@ import {
   largerCapacity,
   requiredCapacity,
 } from '../llama/plan-capacity.ts';
-import { type ChoiceRequest, choosePlan, PlanError } from '../llama/plan-choice.ts';
+import { type ChoiceRequest, choosePlan, MICRO_BATCH_TOKENS, PlanError } from '../llama/plan-choice.ts';
 import type { Plan } from '../llama/plan-tensors.ts';
 import type { Model } from '../llama/weights.ts';
 import type { AdapterLayout, LoraConfig } from '../lora/layout.ts';
+import { preferFlash } from '../ops/flash_attention.ts';
 import type { Precision } from '../ops/precision.ts';
 import { labelBucket } from './batch.ts';
 import type { PackOptions } from './pack.ts';
@@ -51,13 +52,17 @@ export function computeSettings(model: Model, layout: AdapterLayout, options: Co
   const { precision = 'f32', logitChunkBytes, budgetBytes, packing = true } = options;
   const lora = layout.config;
   const bindingBytes = bindingLimit(gpu);
-  const attentionFor = () => 'materialised' as const;
+  const { attention: wanted = 'auto' } = options;
+  const attentionFor = (shape: Pick<BatchShape, 'batch' | 'seq'>): AttentionKind => {
+    if (wanted !== 'auto') return wanted;
+    const { heads, kvHeads, headDim } = config;
+    return preferFlash(gpu, { ...shape, heads, kvHeads, headDim }) ? 'flash' : 'materialised';
+  };
   const fixed = { dtype, precision, logitChunkBytes, bindingBytes };
-  const attention = attentionFor();
-  const usual = usualPlan(config, lora, { ...fixed, attention, budgetBytes, plan: options.plan });
+  const usual = usualPlan(config, lora, { ...fixed, budgetBytes, plan: options.plan }, attentionFor);
   const { plan, seq } = usual;
   const capacityOf = (shape: BatchShape): Capacity =>
-    requiredCapacity(config, shape, { attention: attentionFor(), bindingBytes });
+    requiredCapacity(config, shape, { attention: attentionFor(shape), bindingBytes });
   const usualCapacity = capacityOf({ batch: usual.batch, seq, labelRows: usual.batch * seq });
   /** The table that has held both the usual micro-batches and these fits, so the order in which they come is no matter. */
   const fits = (batch: number, rowSeq: number): boolean => {
@@ -76,6 +81,7 @@ export function computeSettings(model: Model, layout: AdapterLayout, options: Co
       rows = Math.max(1, Math.floor((usual.batch * seq) / rowSeq));
       while (rows > 1 && !fits(rows, rowSeq)) rows -= 1;
       if (rows === 1 && budgetBytes !== undefined && !fits(1, rowSeq)) {
+        const attention = attentionFor({ batch: 1, seq: rowSeq });
         choosePlan(config, lora, { ...fixed, seq: rowSeq, attention, budgetBytes, plan }); // says what would fit
       }
       rowsBySeq.set(rowSeq, rows);
@@ -94,12 +100,18 @@ export function computeSettings(model: Model, layout: AdapterLayout, options: Co
 }
 
 /** The plan for rows of the usual length, or for the longest that fits the budget. */
-function usualPlan(config: LlamaConfig, lora: LoraConfig, request: Omit<ChoiceRequest, 'seq'>): MemoryPlan {
+function usualPlan(
+  config: LlamaConfig,
+  lora: LoraConfig,
+  request: Omit<ChoiceRequest, 'seq' | 'attention'>,
+  attentionFor: ComputeSettings['attentionFor'],
+): MemoryPlan {
   let seq = Math.min(USUAL_SEQ, config.maxPositions);
   let failure: unknown;
   for (; seq >= 1; seq = Math.floor(seq / 2)) {
+    const batch = Math.max(1, Math.floor(MICRO_BATCH_TOKENS / seq));
     try {
-      return choosePlan(config, lora, { ...request, seq });
+      return choosePlan(config, lora, { ...request, seq, attention: attentionFor({ batch, seq }) });
     } catch (error) {
       if (!(error instanceof PlanError)) throw error;
       failure ??= error;

@@ -136,6 +136,19 @@ describe('trainer', () => {
     }
   });
 
+  it('gives the same loss and gradients with flash attention', async () => {
+    const wanted = await runOf({ attention: 'materialised', packing: false });
+    for (const options of [{ plan: 'a' }, { plan: 'b', maxBatchRows: 1 }] as const) {
+      const flash = await runOf({ ...options, attention: 'flash' });
+      expect(relativeL2(flash.gradient, wanted.gradient)).toBeLessThan(1e-5);
+      expect(relativeL2(flash.adapter, wanted.adapter)).toBeLessThan(1e-5);
+      expect(flash.evaluation.lossNats).toBeCloseTo(wanted.evaluation.lossNats, 5);
+    }
+    const lora = { ...ALL, targets: ['q_proj', 'v_proj'] } as const;
+    const half = await runOf({ attention: 'flash', precision: 'f16' }, lora); // whose output is kept for flash alone
+    expect(relativeL2(half.gradient, (await runOf({}, lora)).gradient)).toBeLessThan(2e-3);
+  });
+
   it('keeps saves in halves within their rounding', async () => {
     const [wide, half] = [await runOf({}), await runOf({ precision: 'f16' })];
     const again = await runOf({ precision: 'f16', plan: 'b' });
@@ -327,7 +340,7 @@ describe('trainer', () => {
     // The second micro-batch's attention matrix is larger than one binding may be on any adapter.
     const positions = 60_000;
     const wide = { ...model, config: { ...TINY, maxPositions: positions } };
-    const loose = await createTrainer(wide, ALL, { maxBatchRows: 1 });
+    const loose = await createTrainer(wide, ALL, { maxBatchRows: 1, attention: 'materialised' });
     loose.setAdapter(livelyAdapter(loose));
     const huge = { inputIds: Array<number>(positions).fill(1), labels: Array<number>(positions).fill(1) };
     await expect(loose.step([short, huge], { learningRate: 0 })).rejects.toThrow(/MiB in one buffer/);
