@@ -49,7 +49,7 @@ async function runTrain(options: TrainOptions): Promise<void> {
     onStep(step) {
       seen.add(step);
       log.write(logRow(step, options.lr));
-      bar.update(step.step + 1, options.steps, seen.note());
+      bar.update(step.step + 1, options.steps, seen.note(), seen.secondsLeft(options.steps));
     },
   });
   bar.end();
@@ -91,6 +91,11 @@ function createSummary() {
       last = step;
     },
     steps: () => (last ? last.step + 1 : 0),
+    /** null until a step was taken that did not compile. */
+    secondsLeft(total: number): number | null {
+      if (!first || !last || last === first) return null;
+      return (later.seconds / (last.step - first.step)) * (total - 1 - last.step);
+    },
     note(): string {
       const margin = last?.rewards ? `, margin ${last.rewards.margin.toFixed(3)}` : '';
       return `loss ${last?.lossNats.toFixed(4)}${margin}, ${tokensPerSecond()?.toFixed(0)} tokens/s`;
