@@ -64,6 +64,7 @@ export type { EvaluateOptions, Evaluation } from './train/evaluate.ts';
 export { createTrainerHost, hostOf, type TrainerHost, type TrainerHostOptions } from './train/host.ts';
 export type { OptimizerState, StepOptions } from './train/optimizer.ts';
 export { checkPrecision, type PrecisionCheck, type PrecisionCheckOptions } from './train/precision-gate.ts';
+export { prepareGpu } from './train/prepare-gpu.ts';
 export {
   type ResumableOptions,
   type ResumablePairsOptions,

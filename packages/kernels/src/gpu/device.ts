@@ -46,7 +46,12 @@ const WANTED_LIMITS = [
   'maxComputeWorkgroupSizeY',
   'maxStorageBuffersPerShaderStage',
 ] as const;
-const WANTED_FEATURES: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
+const WANTED_FEATURES = [
+  'shader-f16',
+  'subgroups',
+  'timestamp-query',
+  'chromium-experimental-subgroup-matrix', // ops/matmul_subgroup.ts
+] as readonly GPUFeatureName[];
 
 export interface OpenGpuOptions {
   /** Accept a CPU rasteriser (llvmpipe, SwiftShader). Off by default: a large model on one would never finish. */

@@ -19,7 +19,8 @@ async function createDawn(): Promise<GPU> {
   try {
     const { create, globals } = await import('webgpu');
     Object.assign(globalThis, globals);
-    const gpu = create([]);
+    // For experimental features (subgroup matrices): every shader that runs here is the engine's own.
+    const gpu = create(['enable-dawn-features=allow_unsafe_apis']);
     kept.cotuneDawn = [...(kept.cotuneDawn ?? []), gpu];
     return gpu;
   } catch (error) {

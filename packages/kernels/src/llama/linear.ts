@@ -4,7 +4,8 @@ import { type AdapterLayout, LORA_TARGETS, type LoraTarget, targetShape } from '
 import { type Dropout as LoraDropout, loraBackward, loraForward } from '../ops/lora.ts';
 import { type MatmulBackward, matmulBackward, matmulForward } from '../ops/matmul.ts';
 import { matmulForwardDp4a } from '../ops/matmul_dp4a.ts';
-import { hasF16, matmulBackwardF16, matmulForwardF16 } from '../ops/matmul_f16.ts';
+import { hasF16, type MatmulForwardF16, matmulBackwardF16, matmulForwardF16 } from '../ops/matmul_f16.ts';
+import { matmulBackwardSubgroup, matmulForwardSubgroup, matrixUnit } from '../ops/matmul_subgroup.ts';
 import type { Matrix } from '../ops/matrix.ts';
 import type { Precision } from '../ops/precision.ts';
 import { type QuantizedRows, quantizeActivations } from '../ops/quantize_activations.ts';
@@ -92,8 +93,7 @@ function frozenForward(context: LinearContext, w: Matrix, { x, y, sameInput = fa
       matmulForward(b, { x, w, y, rows });
       break;
     case 'f16':
-      if (hasF16(b.gpu)) matmulForwardF16(b, { x, w, y, rows });
-      else matmulForward(b, { x, w, y, rows });
+      halfForward(b, { x, w, y, rows });
       break;
     case 'dp4a':
       if (w.dtype !== 'int8') {
@@ -111,9 +111,19 @@ function frozenForward(context: LinearContext, w: Matrix, { x, y, sameInput = fa
   }
 }
 
+/** On matrix units where the device has them, else in f16, else in f32. */
+function halfForward(b: ProgramBuilder, op: MatmulForwardF16): void {
+  const unit = matrixUnit(b.gpu);
+  if (unit) matmulForwardSubgroup(b, unit, op);
+  else if (hasF16(b.gpu)) matmulForwardF16(b, op);
+  else matmulForward(b, op);
+}
+
 /** dy·W in the precision; dp4a's backward pass is f32. `scratch` holds at least `rows` elements. */
 function frozenBackward(b: ProgramBuilder, precision: Precision, op: MatmulBackward, scratch: BufferView): void {
-  if (precision === 'f16' && hasF16(b.gpu)) matmulBackwardF16(b, { ...op, exponent: scratch });
+  const unit = precision === 'f16' ? matrixUnit(b.gpu) : null;
+  if (unit) matmulBackwardSubgroup(b, unit, { ...op, exponent: scratch });
+  else if (precision === 'f16' && hasF16(b.gpu)) matmulBackwardF16(b, { ...op, exponent: scratch });
   else matmulBackward(b, op);
 }
 

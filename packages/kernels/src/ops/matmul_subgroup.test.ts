@@ -2,18 +2,9 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { testGpu } from '../../test/gpu.ts';
 import { randomValues, relativeL2, unwritten } from '../../test/reference.ts';
 import { createArena } from '../gpu/buffers.ts';
-import { compileKernel, type Kernel } from '../gpu/kernel.ts';
+import { compileKernel } from '../gpu/kernel.ts';
 import { createProgramBuilder, type ProgramBuilder } from '../gpu/program.ts';
-import {
-  hasF16,
-  type MatmulBackwardF16,
-  type MatmulForwardF16,
-  matmulBackwardF16,
-  matmulForwardF16,
-  recordHalfBackward,
-  recordHalfForward,
-} from './matmul_f16.ts';
-import type { HalfKernels } from './matmul_f16_kernels.ts';
+import { type MatmulBackwardF16, type MatmulForwardF16, matmulBackwardF16, matmulForwardF16 } from './matmul_f16.ts';
 import {
   type MatrixUnit,
   matmulBackwardSubgroup,
@@ -59,50 +50,24 @@ describe('subgroup matrix kernels, as Dawn validates them', () => {
   it('would fail for a matrix of the wrong role', async () => {
     const kernel = subgroupKernels(unit(16, 16, 16, 32)).forward.int8;
     const wgsl = kernel.wgsl.replace(/subgroup_matrix_left/g, 'subgroup_matrix_right');
-    await expect(compileKernel(device, { ...kernel, wgsl } as never)).rejects.toThrow(/subgroupMatrixMultiplyAccumulate/);
+    await expect(compileKernel(device, { ...kernel, wgsl } as never)).rejects.toThrow(
+      /subgroupMatrixMultiplyAccumulate/,
+    );
   });
 });
-
-/**
- * The same kernel with the extension's functions written out in plain WGSL by their definition, each lane holding a share of
- * the sums: what it shows is that loads, edges, offsets and stores are right, not that the extension does what it says.
- */
-function writtenOut(kernel: Kernel): Kernel {
-  const wgsl = kernel.wgsl
-    .replace(/enable (subgroups|chromium_\w+);/g, '')
-    .replace(/@builtin\(subgroup\w*\) \w+: u32,/g, '')
-    .replace(/(let first_row = group.y)/, 'let subgroup = thread / SUBGROUP; let lane = thread % SUBGROUP;\n  $1')
-    .replace(/subgroupMatrixLoad<subgroup_matrix_left<f16, K, M>, row_major>\(&a_tile, (\w+), STRIDE\)/g, '$1')
-    .replace(/subgroupMatrixLoad<subgroup_matrix_right<f16, N, K>, col_major>\(&b_tile, (\w+), STRIDE\)/g, '$1')
-    .replace(/array<subgroup_matrix_right<f16, N, K>,/g, 'array<u32,')
-    .replace(/subgroup_matrix_result<f32, N, M>/g, 'Sums')
-    .replace(/subgroupMatrixMultiplyAccumulate\(/g, 'multiply(lane, ')
-    .replace(
-      /subgroupMatrixStore<row_major>\(&c_tile, own, ([^,]*), N\);/g,
-      'for (var e = 0u; e < M * N / SUBGROUP; e++) { c_tile[own + e * SUBGROUP + lane] = ($1)[e]; }',
-    );
-  const multiply = `
-alias Sums = array<f32, M * N / SUBGROUP>;
-fn multiply(lane: u32, a: u32, b: u32, sums: Sums) -> Sums {
-  var result = sums;
-  for (var e = 0u; e < M * N / SUBGROUP; e++) {
-    let at = e * SUBGROUP + lane;
-    for (var k = 0u; k < K; k++) {
-      result[e] += f32(a_tile[a + at / N * STRIDE + k]) * f32(b_tile[b + at % N * STRIDE + k]);
-    }
-  }
-  return result;
-}`;
-  expect(wgsl).not.toMatch(/subgroup_?[mM]atrix/);
-  return { ...kernel, wgsl: wgsl + multiply, features: ['shader-f16'] };
-}
 
 interface Products {
   forward(b: ProgramBuilder, op: MatmulForwardF16): void;
   backward(b: ProgramBuilder, op: MatmulBackwardF16): void;
 }
 
-async function expectLikeF16(products: Products, dtype: Matrix['dtype'], rows: number, inputs: number, outputs: number) {
+async function expectLikeF16(
+  products: Products,
+  dtype: Matrix['dtype'],
+  rows: number,
+  inputs: number,
+  outputs: number,
+) {
   const gpu = await testGpu();
   const arena = createArena(gpu.device);
   const size = { rows: outputs, cols: inputs };
@@ -140,22 +105,6 @@ const SHAPES = [
   [67, 132, 105],
 ] as const;
 const gpu = await testGpu();
-
-describe.skipIf(!hasF16(gpu))('subgroup matrix kernels, their functions written out (needs shader-f16)', () => {
-  it.each([unit(16, 16, 16, 32), unit(8, 16, 16, 8)])('$M×$N×$K, subgroups of $subgroupSize', async (one) => {
-    const { forward, backward } = subgroupKernels(one);
-    const all = {
-      forward: { int8: writtenOut(forward.int8 as never), f32: writtenOut(forward.f32 as never) },
-      backward: { int8: writtenOut(backward.int8 as never), f32: writtenOut(backward.f32 as never) },
-    } as unknown as HalfKernels;
-    const products: Products = {
-      forward: (b, op) => recordHalfForward(b, all, op),
-      backward: (b, op) => recordHalfBackward(b, all, op),
-    };
-    for (const shape of SHAPES) await expectLikeF16(products, 'int8', ...shape);
-    await expectLikeF16(products, 'f32', ...SHAPES[2]);
-  });
-});
 
 describe('the matrix unit', () => {
   const gpuOf = (info: object, features: readonly string[] = [SUBGROUP_MATRIX, 'shader-f16']) => ({

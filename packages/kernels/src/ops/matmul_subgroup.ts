@@ -4,12 +4,7 @@
 // backend in the test; the kernels have not been run on hardware, where the parity test and `checkPrecision` come first.
 import type { Gpu } from '../gpu/device.ts';
 import type { ProgramBuilder } from '../gpu/program.ts';
-import {
-  type MatmulBackwardF16,
-  type MatmulForwardF16,
-  recordHalfBackward,
-  recordHalfForward,
-} from './matmul_f16.ts';
+import { type MatmulBackwardF16, type MatmulForwardF16, recordHalfBackward, recordHalfForward } from './matmul_f16.ts';
 import { defineHalfKernels, type HalfKernels } from './matmul_f16_kernels.ts';
 import multiplyWgsl from './matmul_subgroup.wgsl?raw';
 
