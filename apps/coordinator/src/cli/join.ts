@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createParticipant, FlError, storageSlot } from '@cotune/fl-core';
 import { clientInfo, isOver, type ModelRef, modelRef, type RunView, runView } from '@cotune/fl-core/protocol';
 import { adapterLayout, createTrainerHost, openModelDirectory } from '@cotune/kernels';
-import { directorySource } from '@cotune/kernels/node';
+import { directorySource, fileTuningStore } from '@cotune/kernels/node';
 import { Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { connectParticipant, drive } from '../participant/connect.ts';
@@ -71,6 +71,7 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
     source,
     lora,
     load: loadOnGpu,
+    tuning: fileTuningStore(join(options.stateDir, 'gpu.json')),
   });
   const { adapter } = await host.gpu();
   const checkpoints = storageSlot(storage, 'checkpoint');

@@ -1,8 +1,10 @@
+import type { TuningStore } from '../gpu/autotune.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { GpuError } from '../gpu/error.ts';
 import type { ModelSource } from '../llama/source.ts';
 import { loadModel, type Model } from '../llama/weights.ts';
 import type { LoraConfig } from '../lora/layout.ts';
+import { prepareGpu } from './prepare-gpu.ts';
 import { createTrainer, type Trainer, type TrainerOptions } from './trainer.ts';
 
 /** Holds the one trainer of a piece of work and can make it anew on another device. */
@@ -20,6 +22,8 @@ export interface TrainerHostOptions extends TrainerOptions {
   readonly lora: LoraConfig;
   /** How the weights are loaded, e.g. with progress. Default: `loadModel`. */
   readonly load?: (gpu: Gpu, source: ModelSource) => Promise<Model>;
+  /** Remembers the self-test and the kernels found fastest; without it neither is done. See `prepareGpu`. */
+  readonly tuning?: TuningStore;
 }
 
 /** Share of the memory that was too much which the next trainer may use. */
@@ -31,6 +35,7 @@ export function createTrainerHost({
   source,
   lora,
   load = loadModel,
+  tuning,
   ...options
 }: TrainerHostOptions): TrainerHost & { readonly gpu: () => Promise<Gpu> } {
   let budgetBytes = options.budgetBytes;
@@ -38,6 +43,7 @@ export function createTrainerHost({
   const open = async (): Promise<Open> => {
     const gpu = await openGpu();
     try {
+      if (tuning) await prepareGpu(gpu, source, tuning);
       const model = await load(gpu, source);
       const trainer = await createTrainer(model, lora, { ...options, ...(budgetBytes ? { budgetBytes } : {}) });
       return { gpu, model, trainer };

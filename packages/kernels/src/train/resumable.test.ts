@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { randomSource, TINY } from '../../test/random-model.ts';
 import type { Gpu } from '../gpu/device.ts';
+import { GpuError } from '../gpu/error.ts';
 import { openNodeGpu } from '../gpu/node.ts';
 import { initAdapter } from '../lora/init.ts';
 import { adapterLayout, type LoraConfig } from '../lora/layout.ts';
@@ -86,7 +87,7 @@ it('ends with the bits of an undisturbed run when the device goes away twice in 
 
 it('does the same for preference pairs', async () => {
   const pairs = examples.slice(1).map((chosen, i) => ({ chosen, rejected: examples[i] ?? chosen }));
-  const { drift: _drift, ...rest } = options;
+  const { drift: _drift, onStep: _onStep, ...rest } = options;
   const settings = { ...rest, beta: 0.2, batchSize: 2 };
   const still = freshHost();
   const trainer = await still.host.trainer();
@@ -169,6 +170,25 @@ it('takes up no checkpoint of other work, and none that is damaged', async () =>
   const last = store.bytes?.at(-5) ?? 0;
   store.bytes?.set([last ^ 1], store.bytes.length - 5);
   expect(await run({ drift: undefined, context: 'another model' })).toBe(0);
+  host.destroy();
+});
+
+it('makes the next trainer smaller after the GPU ran out of memory', async () => {
+  const { host, gpus } = freshHost();
+  const train = async (order: number[]) => {
+    const trainer = await host.trainer();
+    await trainer.step(
+      order.map((i) => examples[i]).flatMap((example) => example ?? []),
+      { learningRate: 0.01 },
+    );
+    return gpus.at(-1)?.memory.peakBytes ?? 0;
+  };
+  const batch = Array.from({ length: 120 }, (_, i) => i % 9);
+  const before = await train(batch);
+  await host.reopen(new GpuError('out-of-memory', 'activations'));
+  const after = await train(batch);
+  expect(gpus).toHaveLength(2);
+  expect(after).toBeLessThan(0.8 * before);
   host.destroy();
 });
 

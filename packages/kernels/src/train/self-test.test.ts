@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { testGpu } from '../../test/gpu.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { defineKernel } from '../gpu/kernel.ts';
-import { selfTest } from './self-test.ts';
+import { selfTest, selfTestOnce } from './self-test.ts';
 
 /** The GPU as a driver would make it that computes one kernel slightly wrongly. */
 async function wrongIn(kernelName: RegExp, right: string, wrong: string): Promise<Gpu> {
@@ -29,4 +29,15 @@ it.each([
 ])('finds a GPU wrong that errs by a percent in one %s kernel', async (_, kernel, right, wrong) => {
   const gpu = await wrongIn(kernel, right, wrong);
   await expect(selfTest(gpu)).rejects.toMatchObject({ code: 'wrong-results' });
+});
+
+it('asks an adapter once, and again one that failed', async () => {
+  const store = new Map<string, unknown>();
+  await selfTestOnce(await testGpu(), store);
+  expect([...store.values()]).toHaveLength(1);
+  const wrong = await wrongIn(/^swiglu_vec4$/, '1.0 + exp', '1.01 + exp');
+  await selfTestOnce(wrong, store); // known to be right
+  store.clear();
+  await expect(selfTestOnce(wrong, store)).rejects.toMatchObject({ code: 'wrong-results' });
+  expect(store.size).toBe(0);
 });

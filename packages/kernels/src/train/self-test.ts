@@ -1,3 +1,4 @@
+import { type TuningStore, tuningScope } from '../gpu/autotune.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { GpuError } from '../gpu/error.ts';
 import type { LlamaConfig } from '../llama/config.ts';
@@ -67,6 +68,17 @@ export async function selfTest(gpu: Gpu): Promise<SelfTestResult> {
     model.destroy();
   }
 }
+
+/** `selfTest`, unless this adapter, driver and browser passed before, which `store` remembers. */
+export async function selfTestOnce(gpu: Gpu, store: TuningStore): Promise<void> {
+  const key = `${tuningScope(gpu)}|self-test`;
+  if ((await store.get(key)) === PASSED) return;
+  await selfTest(gpu);
+  await store.set(key, PASSED);
+}
+
+/** Changes with the kernels: what passed with others says nothing. */
+const PASSED = 'passed 2';
 
 function compare(
   weights: ReferenceWeights,
