@@ -25,6 +25,8 @@ export interface ProfileOptions {
 /** Browsers round timestamps to 65.536 µs: what is timed should last at least some 30 of these. */
 const LEAST_MS = 2;
 const REPEATS_MAX = 100;
+/** Of which the median counts. */
+const MEASUREMENTS = 3;
 
 /**
  * Runs the dispatches of each kernel by themselves, in the order of the program, and times them: with timestamp queries
@@ -50,11 +52,12 @@ export async function profileCommands(
   const times: KernelTime[] = [];
   try {
     for (const [kernel, dispatches] of groups) {
-      let ms = await stopwatch.time(dispatches, 1);
-      if (ms < leastMs) {
-        const repeats = Math.min(REPEATS_MAX, Math.max(10, Math.ceil((2 * leastMs) / Math.max(ms, 1e-3))));
-        ms = (await stopwatch.time(dispatches, repeats)) / repeats;
-      }
+      const once = await stopwatch.time(dispatches, 1);
+      const repeats =
+        once >= leastMs ? 1 : Math.min(REPEATS_MAX, Math.max(10, Math.ceil((2 * leastMs) / Math.max(once, 1e-3))));
+      const measured: number[] = [];
+      for (let i = 0; i < MEASUREMENTS; i++) measured.push((await stopwatch.time(dispatches, repeats)) / repeats);
+      const ms = measured.sort((a, b) => a - b)[Math.floor(MEASUREMENTS / 2)] ?? once;
       const flops = dispatches.reduce((sum, { work }) => sum + work.flops, 0);
       times.push({ kernel, dispatches: dispatches.length, ms, flops });
     }
