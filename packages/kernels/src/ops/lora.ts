@@ -58,6 +58,7 @@ export function loraForward(b: ProgramBuilder, op: LoraForward): void {
     { rows, inputs, rank, offset: a.offset, input_stride: a.wide, rank_stride: a.rank, scale: 1, ...params },
     tiles(rows / down.rows, rank / down.ranks),
     overrides,
+    { flops: 2 * rows * rank * inputs },
   );
   b.dispatch(
     up.kernel,
@@ -73,6 +74,8 @@ export function loraForward(b: ProgramBuilder, op: LoraForward): void {
       ...off.params,
     },
     tiles(outputs / up.columns, rows / up.rows),
+    {},
+    { flops: 2 * rows * rank * outputs },
   );
 }
 
@@ -105,12 +108,16 @@ export function loraBackward(b: ProgramBuilder, op: LoraBackward): void {
     { wide: dy, narrow: z, grad: dAdapter, step: off.step },
     { rows, columns: outputs, rank, column_stride: bMatrix.wide, ...bStrides, scale, ...off.params },
     tiles(outputs / outer.columns, rank / outer.ranks),
+    {},
+    { flops: 2 * rows * rank * outputs },
   );
   b.dispatch(
     down.kernel,
     { x: dy, adapter, z: dz, step: off.step },
     { rows, inputs: outputs, rank, input_stride: bMatrix.wide, ...bStrides, scale, ...off.params },
     tiles(rows / down.rows, rank / down.ranks),
+    {},
+    { flops: 2 * rows * rank * outputs },
   );
   b.dispatch(
     outer.kernel,
@@ -118,6 +125,7 @@ export function loraBackward(b: ProgramBuilder, op: LoraBackward): void {
     { rows, columns: inputs, rank, column_stride: a.wide, ...aStrides, scale: 1, ...params },
     tiles(inputs / outer.columns, rank / outer.ranks),
     overrides,
+    { flops: 2 * rows * rank * inputs },
   );
   b.dispatch(
     up.kernel,
@@ -125,6 +133,7 @@ export function loraBackward(b: ProgramBuilder, op: LoraBackward): void {
     { rows, outputs: inputs, rank, output_stride: a.wide, ...aStrides, scale: 1, ...params },
     tiles(inputs / up.columns, rows / up.rows),
     overrides,
+    { flops: 2 * rows * rank * inputs },
   );
 }
 

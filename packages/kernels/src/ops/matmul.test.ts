@@ -115,3 +115,29 @@ describe.each(each(BACKWARD_VARIANTS))('matmul backward, $dtype weights, $varian
     arena.destroy();
   });
 });
+
+// Every variant adds up in the order of k, and powers of two that come and go round nothing.
+it.each(DTYPES)('gives the same bits whatever the variant and the pieces, %s weights', async (dtype) => {
+  const gpu = await testGpu();
+  const arena = createArena(gpu.device);
+  const [rows, inputs, outputs] = [70, 48, 37];
+  const { matrix } = makeWeights(arena, dtype, outputs, inputs);
+  const x = arena.upload('x', values(rows * inputs, 1));
+  const [first, ...others] = await Promise.all(
+    names(FORWARD_VARIANTS)
+      .filter((variant) => variant !== 'skinny' && FORWARD_VARIANTS[variant].supports(gpu)) // skinny splits its sums
+      .map(async (variant) => {
+        const y = arena.alloc('y', rows * outputs);
+        const b = createProgramBuilder(gpu);
+        matmulForward(b, { x, w: matrix, y, rows, variant });
+        const program = await b.finish(variant);
+        program.run();
+        const bits = await gpu.readU32(y, rows * outputs);
+        program.destroy();
+        return bits;
+      }),
+  );
+  expect(others.length).toBeGreaterThan(1);
+  for (const bits of others) expect(bits).toEqual(first);
+  arena.destroy();
+});
