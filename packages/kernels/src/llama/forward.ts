@@ -72,8 +72,8 @@ export function recordLayerSaves(
 
   rmsnormForward(b, { x: xIn, weight: weights.inputNorm, y: h, rows, dim, eps });
   linearForward(lower, layer, 'q_proj', saves, { x: h, y: q });
-  linearForward(lower, layer, 'k_proj', saves, { x: h, y: k });
-  linearForward(lower, layer, 'v_proj', saves, { x: h, y: v });
+  linearForward(lower, layer, 'k_proj', saves, { x: h, y: k, sameInput: true });
+  linearForward(lower, layer, 'v_proj', saves, { x: h, y: v, sameInput: true });
   ropeForward(b, { x: q, heads, ...rope });
   ropeForward(b, { x: k, heads: kvHeads, ...rope });
   afterKeys?.(layer, saves);
@@ -89,7 +89,7 @@ export function recordLayerSaves(
 
   rmsnormForward(b, { x: xMid, weight: weights.postAttentionNorm, y: h, rows: upper.rows, dim, eps });
   linearForward(upper, layer, 'gate_proj', saves, { x: h, y: gate });
-  linearForward(upper, layer, 'up_proj', saves, { x: h, y: up });
+  linearForward(upper, layer, 'up_proj', saves, { x: h, y: up, sameInput: true });
   putBy(pass, saves, ['xMid', 'gate', 'up'], upper.rows);
 }
 
