@@ -78,8 +78,10 @@ describe('ops contract', () => {
     expect(kernel.wgsl).toMatch(new RegExp(`fn ${kernel.entry}\\(`));
   });
 
-  it.each(named)('%s compiles', async (_, kernel) => {
+  it.each(named)('%s compiles, or says which feature it lacks', async (_, kernel) => {
     const gpu = await testGpu();
-    await expect(gpu.pipeline(kernel)).resolves.toBeDefined();
+    const offered = kernel.features.every((feature) => gpu.device.features.has(feature));
+    if (offered) await expect(gpu.pipeline(kernel)).resolves.toBeDefined();
+    else await expect(gpu.pipeline(kernel)).rejects.toThrow(/needs the WebGPU feature/);
   });
 });
