@@ -25,25 +25,17 @@ fn matmul_lanes_forward(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_i
     var chunks: array<Chunk, TILE_COLUMNS>;
     // unroll
     for (var j = 0u; j < TILE_COLUMNS; j++) { chunks[j] = w[w_at[j] + chunk]; }
-    // Not unrolled, since drivers take seconds for so much code: the next quad of every chunk moves to its front.
-    for (var q = 0u; q < CHUNK_QUADS; q++) {
-      var a: array<vec4f, TILE_ROWS>;
+    // STEP quads are written out, the others of a chunk move to its front turn by turn: code takes drivers seconds.
+    for (var turn = 0u; turn < CHUNK_QUADS; turn += STEP) {
       // unroll
-      for (var h = 0u; h < ROW_GROUPS; h++) {
-        let own = x[x_at[h] + chunk * CHUNK_QUADS + q];
+      for (var q = 0u; q < STEP; q++) {
+        var own: array<vec4f, ROW_GROUPS>;
         // unroll
-        for (var l = 0u; l < LANES; l++) { a[h * LANES + l] = subgroupBroadcast(own, l); }
+        for (var h = 0u; h < ROW_GROUPS; h++) { own[h] = x[x_at[h] + chunk * CHUNK_QUADS + turn + q]; }
+        // product: sums += own, from every lane, times quad q of the chunks
       }
       // unroll
-      for (var j = 0u; j < TILE_COLUMNS; j++) {
-        let b = quad_of(chunks[j], 0);
-        chunks[j] = rotated(chunks[j]);
-        // unroll
-        for (var i = 0u; i < TILE_ROWS; i++) {
-          let sum = sums[i * TILE_COLUMNS + j];
-          sums[i * TILE_COLUMNS + j] = fma(a[i].w, b.w, fma(a[i].z, b.z, fma(a[i].y, b.y, fma(a[i].x, b.x, sum))));
-        }
-      }
+      for (var j = 0u; j < TILE_COLUMNS; j++) { chunks[j] = rotated(chunks[j]); }
     }
   }
   // unroll

@@ -4,6 +4,8 @@ import chunksInt8 from './matmul_chunks_int8.wgsl?raw';
 import forwardSkinny from './matmul_forward_skinny.wgsl?raw';
 import forwardTile from './matmul_forward_tile.wgsl?raw';
 import lanesBackward from './matmul_lanes_backward.wgsl?raw';
+import lanesByColumns from './matmul_lanes_by_columns.wgsl?raw';
+import lanesByRows from './matmul_lanes_by_rows.wgsl?raw';
 import lanesForward from './matmul_lanes_forward.wgsl?raw';
 import lanesInt8 from './matmul_lanes_int8.wgsl?raw';
 import type { Constants } from './matmul_unroll.ts';
@@ -74,11 +76,16 @@ function tileBackward(lanes: number, rows: number, quads: number, depth: number)
 
 const lanesKernels = { int8: lanesInt8, features: ['subgroups'] } as const;
 
-/** `rows` is a multiple of `lanes`. */
-function lanesForwardOf(lanes: number, rows: number, columns: number): Forward {
-  const constants = { LANES: lanes, TILE_ROWS: rows, ROW_GROUPS: rows / lanes, TILE_COLUMNS: columns };
-  const spec = { name: 'matmul_lanes_forward', wgsl: lanesForward, constants, ...lanesKernels, ...forwardOp };
-  const kernels = defineChunkKernels(spec);
+/** `rows` is a multiple of `lanes`; `step` quads of a chunk are written out, which costs compile time. */
+function lanesForwardOf(lanes: number, rows: number, columns: number, step: number, product: string): Forward {
+  const kernels = defineChunkKernels({
+    name: 'matmul_lanes_forward',
+    wgsl: lanesForward.replace(/^ *\/\/ product:.*\n/m, product),
+    constants: { LANES: lanes, TILE_ROWS: rows, ROW_GROUPS: rows / lanes, TILE_COLUMNS: columns },
+    ofChunk: (chunkQuads): Constants => ({ STEP: Math.min(step, chunkQuads) }),
+    ...lanesKernels,
+    ...forwardOp,
+  });
   return { kernels, rows, columns: columns * lanes, made: 'software', supports: subgroupsOf(lanes) };
 }
 
@@ -121,8 +128,8 @@ export const FORWARD_VARIANTS = {
   tile4: tileForward(4, 16, 16),
   row8: { ...tileForward(8, 1, 4), maxRows: 4 },
   row4: { ...tileForward(4, 1, 4), maxRows: 4 },
-  lanes8: lanesForwardOf(8, 8, 4),
-  lanes4: lanesForwardOf(4, 16, 16),
+  lanes8: lanesForwardOf(8, 8, 4, 4, lanesByRows),
+  lanes4: lanesForwardOf(4, 16, 16, 1, lanesByColumns),
   workgroup64: {
     kernels: defineWeightKernels({
       ...workgroup64Of('matmul_workgroup_forward', workgroup64Forward),
