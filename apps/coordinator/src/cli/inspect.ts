@@ -6,7 +6,7 @@ import { parseLlamaConfig, readPeft, verifyModelDirectory } from '@cotune/kernel
 import { directorySource } from '@cotune/kernels/node';
 import { Command } from 'commander';
 import { openModelFiles, parameterCount } from './model.ts';
-import { formatBytes, printResult, UserError } from './output.ts';
+import { formatBytes, printResult, progressBar, UserError } from './output.ts';
 
 /** `cotune inspect`: what a model, adapter or data file is. */
 export function inspectCommand(): Command {
@@ -34,7 +34,9 @@ async function inspectDirectory(path: string, modelPath: string | undefined): Pr
   };
   if (!existsSync(`${path}/model.json`))
     return { kind: 'hugging-face-model', ...common, tensors: source.tensorNames.length };
-  const report = await verifyModelDirectory(directorySource(path));
+  const bar = progressBar('checking');
+  const report = await verifyModelDirectory(directorySource(path), bar.transfer);
+  bar.end();
   return { kind: 'model-directory', ...common, tensors: source.tensorNames.length, shards: report.shards };
 }
 

@@ -93,7 +93,8 @@ async function offeredModel(dir: string, dataDir: string): Promise<{ id: string;
     const bar = progressBar(`quantising ${title}`);
     await quantizeModel(directorySource(dir), directorySink(out), {
       dtype: 'int8',
-      onProgress: ({ doneBytes, totalBytes }) => bar.update(doneBytes, totalBytes),
+      resume: directorySource(out),
+      onProgress: bar.transfer,
     });
     bar.end();
   }
