@@ -2,9 +2,10 @@ import type { BufferView } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { GpuError } from '../gpu/error.ts';
 import { rowPieces } from '../gpu/pace.ts';
-import { gridFor, type ProgramBuilder } from '../gpu/program.ts';
+import { type DispatchWork, type Grid, gridFor, type ProgramBuilder } from '../gpu/program.ts';
 import type { AttentionShape } from './attention.ts';
 import { directKernels, flashStats } from './flash_attention_kernels.ts';
+import { workgroupKernels } from './flash_attention_workgroup.ts';
 import { rowDispatch } from './row_lanes.ts';
 
 /*
@@ -40,12 +41,21 @@ export interface FlashForward extends AttentionShape {
 
 /** out = softmax(mask(q kᵀ / √headDim)) v. Throws GpuError 'validation' for a head that is odd or larger than 128. */
 export function flashAttentionForward(b: ProgramBuilder, options: FlashForward): void {
-  const { q, k, v, segments, out, lse } = options;
-  const kernels = directKernels(b.gpu.adapter.kind, checkedHeadDim(options));
+  const { q, k, v, segments, out, lse, heads } = options;
+  const headDim = checkedHeadDim(options);
   const buffers = { q, k, v, segments, out, lse };
-  eachPiece(b, options, options.heads, kernels.block, 2, (first, grid, work) =>
-    b.dispatch(kernels.forward, buffers, { ...shapeOf(options, kernels.vector), first }, grid, {}, work),
-  );
+  const params = shapeOf(options);
+  if (usesWorkgroup(b)) {
+    const { block, forward } = workgroupKernels(headDim);
+    eachPiece(b, options, { heads, block, products: 2 }, (first, grid, work) =>
+      b.dispatch(forward, buffers, { ...params, first }, grid, {}, work),
+    );
+  } else {
+    const { block, vector, forward } = directKernels(b.gpu.adapter.kind, headDim);
+    eachPiece(b, options, { heads, block, products: 2 }, (first, grid, work) =>
+      b.dispatch(forward, buffers, { ...params, pieces: headDim / vector, first }, grid, {}, work),
+    );
+  }
 }
 
 export interface FlashBackward extends FlashForward {
@@ -63,22 +73,41 @@ export interface FlashBackward extends FlashForward {
 
 /** Overwrites dq, dk and dv with the gradients of `flashAttentionForward`, whose out and lse it reads. */
 export function flashAttentionBackward(b: ProgramBuilder, options: FlashBackward): void {
-  const { q, k, v, segments, out, lse, dout, delta: stats, dq, dk, dv, batch, seq, heads, kvHeads, headDim } = options;
-  const kernels = directKernels(b.gpu.adapter.kind, checkedHeadDim(options));
-  const rows = batch * seq * heads;
+  const { q, k, v, segments, out, lse, dout, delta: stats, dq, dk, dv, heads, kvHeads } = options;
+  const headDim = checkedHeadDim(options);
+  const rows = options.batch * options.seq * heads;
   if (stats.size < 8 * rows) {
     throw new GpuError('validation', `flash attention: delta has ${stats.size} bytes, expected ${8 * rows}`);
   }
   const lanes = rowDispatch(b.gpu, rows);
   b.dispatch(flashStats, { lse, out, dout, stats }, { rows, dim: headDim }, lanes.grid, lanes.overrides);
-  const buffers = { q, k, v, segments, dout, stats };
-  const params = shapeOf(options, kernels.vector);
-  eachPiece(b, options, heads, kernels.block, 3, (first, grid, work) =>
-    b.dispatch(kernels.queries, { ...buffers, dq }, { ...params, first }, grid, {}, work),
-  );
-  eachPiece(b, options, kvHeads, kernels.block, (4 * heads) / kvHeads, (first, grid, work) =>
-    b.dispatch(kernels.keys, { ...buffers, dk, dv }, { ...params, first }, grid, {}, work),
-  );
+  const inputs = { q, k, v, segments, dout, stats };
+  const params = shapeOf(options);
+  const forQueries = { heads, products: 3 };
+  const forKeys = { heads: kvHeads, products: (4 * heads) / kvHeads };
+  if (usesWorkgroup(b)) {
+    const { block, queries, keys } = workgroupKernels(headDim);
+    eachPiece(b, options, { ...forQueries, block }, (first, grid, work) =>
+      b.dispatch(queries, { ...inputs, dq }, { ...params, first }, grid, {}, work),
+    );
+    eachPiece(b, options, { ...forKeys, block }, (first, grid, work) =>
+      b.dispatch(keys, { ...inputs, dk, dv }, { ...params, first }, grid, {}, work),
+    );
+  } else {
+    const { block, vector, queries, keys } = directKernels(b.gpu.adapter.kind, headDim);
+    const pieces = headDim / vector;
+    eachPiece(b, options, { ...forQueries, block }, (first, grid, work) =>
+      b.dispatch(queries, { ...inputs, dq }, { ...params, pieces, first }, grid, {}, work),
+    );
+    eachPiece(b, options, { ...forKeys, block }, (first, grid, work) =>
+      b.dispatch(keys, { ...inputs, dk, dv }, { ...params, pieces, first }, grid, {}, work),
+    );
+  }
+}
+
+/** Workgroup memory is plain memory to software, and barriers cost it more than they save. */
+function usesWorkgroup(b: ProgramBuilder): boolean {
+  return b.gpu.adapter.kind === 'hardware';
 }
 
 /** Rows from which hardware gains by not writing and reading the probabilities. */
@@ -95,28 +124,31 @@ export function preferFlash(gpu: Pick<Gpu, 'adapter'>, { seq, heads, headDim }: 
   return !fits || (kind === 'hardware' && seq >= HARDWARE_SEQ);
 }
 
-/**
- * Cuts the blocks of `block` rows of every sequence and head into dispatches; `products` matrix products of half a
- * square each are done for them. `first` is the piece's first block.
- */
+interface Blocks {
+  /** Heads whose rows are made: the queries' or the keys'. */
+  readonly heads: number;
+  /** Rows of one workgroup, a divisor of 64. */
+  readonly block: number;
+  /** Matrix products over half a square that are done for one such head. */
+  readonly products: number;
+}
+
+/** Cuts the blocks of every sequence and head into dispatches; `first` is a piece's first block. */
 function eachPiece(
   b: ProgramBuilder,
   { batch, seq, headDim }: AttentionShape,
-  heads: number,
-  block: number,
-  products: number,
-  dispatch: (first: number, grid: ReturnType<typeof gridFor>, work: { readonly flops: number }) => void,
+  { heads, block, products }: Blocks,
+  dispatch: (first: number, grid: Grid, work: DispatchWork) => void,
 ): void {
-  const rows = batch * heads * Math.ceil(seq / block) * block; // blocks never straddle two heads
+  const rows = batch * heads * Math.ceil(seq / block) * block; // no block straddles two heads
   const flopsPerRow = products * headDim * (seq + 1);
   for (const { start, count } of rowPieces(b.gpu, rows, flopsPerRow)) {
     dispatch(start / block, gridFor(count, block), { flops: count * flopsPerRow });
   }
 }
 
-function shapeOf({ batch, seq, heads, kvHeads, headDim }: AttentionShape, vector: number) {
-  const pieces = headDim / vector;
-  return { batch, seq, heads, kv_heads: kvHeads, pieces, scale: 1 / Math.sqrt(headDim) };
+function shapeOf({ batch, seq, heads, kvHeads, headDim }: AttentionShape) {
+  return { batch, seq, heads, kv_heads: kvHeads, scale: 1 / Math.sqrt(headDim) };
 }
 
 function checkedHeadDim({ headDim }: AttentionShape): number {
