@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { relativeL2 } from '../../test/compare.ts';
 import { testGpu } from '../../test/gpu.ts';
 import { randomSource } from '../../test/random-model.ts';
 import { initAdapter } from '../lora/init.ts';
@@ -81,5 +82,31 @@ it.each([
   expect(Math.abs(predicted.total / measured - 1)).toBeLessThan(0.05);
   expect(trainer.bytes + model.bytes).toBeLessThanOrEqual(measured);
   trainer.destroy();
+  model.destroy();
+});
+
+it('keeps a trainer within its budget, or says what would fit', async () => {
+  const gpu = await testGpu();
+  const before = gpu.memory.bytes;
+  const lora = { rank: 8, alpha: 16, dropout: 0, targets: ['q_proj', 'v_proj'] as const };
+  const model = await loadModel(gpu, randomSource(BASE, 'int8'));
+  const inputIds = Array.from({ length: 101 }, (_, t) => (7 * t) % BASE.vocabSize);
+  const batch = Array.from({ length: 6 }, () => ({ inputIds, labels: inputIds }));
+  const gradients = [];
+  for (const mebibytes of [64, 8, 5]) {
+    const budgetBytes = mebibytes * 2 ** 20;
+    const trainer = await createTrainer(model, lora, { budgetBytes });
+    trainer.setAdapter(initAdapter(trainer.layout, 1));
+    gpu.memory.resetPeak();
+    gradients.push(await trainer.gradients(batch));
+    expect(gpu.memory.peakBytes - before).toBeLessThan(1.03 * budgetBytes);
+    trainer.destroy();
+  }
+  for (const gradient of gradients) expect(relativeL2(gradient, gradients[0] ?? [])).toBeLessThan(1e-5);
+  await expect(createTrainer(model, lora, { budgetBytes: 2 ** 20 })).rejects.toThrow(/budget is 1\.0 MiB.*weights and/);
+  const short = await createTrainer(model, lora, { budgetBytes: 2.5 * 2 ** 20 });
+  await expect(short.gradients(batch)).rejects.toThrow(/1 × 128 tokens with plan B takes .* budget is 2\.5 MiB/);
+  await expect(short.gradients([{ inputIds: [1, 2, 3], labels: [1, 2, 3] }])).resolves.toBeDefined();
+  short.destroy();
   model.destroy();
 });

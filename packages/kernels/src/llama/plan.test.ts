@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { LoraConfig } from '../lora/layout.ts';
 import { LORA_TARGETS } from '../lora/layout.ts';
 import { DEFAULT_BINDING_BYTES, planMemory } from './plan.ts';
+import { attentionRows } from './plan-capacity.ts';
 import { choosePlan, PlanError } from './plan-choice.ts';
 import { trainingFlops } from './plan-flops.ts';
 import { MODEL_PRESETS } from './plan-presets.ts';
@@ -56,6 +57,16 @@ describe('memory of Llama-2-7B, rank 32 on q and v, 4 × 512 tokens', () => {
     expect(b.recompute).toBeGreaterThan(0.7 * a.forward);
     expect(b.total - b.recompute).toBe(a.total);
   });
+});
+
+it('makes attention matrices for whole rows, of which pieces start at multiples of 64 tokens', () => {
+  const rows = (heads: number, batch: number, seq: number, mebibytes: number) =>
+    attentionRows({ ...LLAMA, heads }, { batch, seq }, mebibytes * 2 ** 20);
+  expect(rows(32, 4, 512, 128)).toBe(4);
+  expect(rows(32, 5, 512, 128)).toBe(4);
+  expect(rows(32, 5, 512, 4096)).toBe(4); // more than 128 MiB at a time gain nothing
+  expect(rows(32, 10, 96, 8)).toBe(6); // seven would fit
+  expect(rows(32, 2, 2048, 128)).toBe(1); // and does not fit: the planner refuses it
 });
 
 describe('the table of activations', () => {

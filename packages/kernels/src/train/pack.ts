@@ -16,6 +16,8 @@ export interface PackOptions {
   readonly packing: boolean;
   /** Most rows of `seq` tokens that a micro-batch may have, at least 1. */
   readonly maxRows: (seq: number) => number;
+  /** Whether a longer row than the examples need fits at all; `maxRows` throws where a needed one does not. */
+  readonly rowFits?: (seq: number) => boolean;
   /** Examples that must stay in one micro-batch: 2 keeps 2i and 2i + 1 together. Default 1. */
   readonly groupSize?: number;
   /** Row length at which attention costs as much as everything else; keeps rows from growing too long. */
@@ -45,12 +47,12 @@ export function packBatch(examples: readonly TokenizedExample[], options: PackOp
 /** Rows and micro-batches for examples of these lengths. */
 export function layOut(lengths: readonly number[], options: PackOptions): Layout {
   if (!options.packing) return inOrder(lengths, options);
-  const { maxRows, attentionScale = Number.POSITIVE_INFINITY } = options;
+  const { maxRows, rowFits = () => true, attentionScale = Number.POSITIVE_INFINITY } = options;
   const shortest = packedLength(Math.max(1, ...lengths));
   const room = maxRows(shortest) * shortest;
   let best: { readonly layout: Layout; readonly cost: number } | undefined;
   for (let seq = shortest; seq <= 4 * shortest; seq = packedLength(seq + 1)) {
-    if (seq > shortest && maxRows(seq) * seq > room) break;
+    if (seq > shortest && (!rowFits(seq) || maxRows(seq) * seq > room)) break;
     const layout = packed(lengths, seq, options);
     const cost = layout.microBatches.length * layout.rows * seq * (1 + seq / attentionScale);
     if (!best || cost < best.cost) best = { layout, cost };

@@ -21,6 +21,8 @@ import type { PackOptions } from './pack.ts';
 export interface ComputeOptions {
   /** Most rows in one micro-batch, below what the adapter allows; larger batches are split and accumulated. */
   readonly maxBatchRows?: number;
+  /** Most tokens of a micro-batch, padding included, where memory allows them. Default 2048: more gains little. */
+  readonly microBatchTokens?: number;
   /** Largest chunk of logits in bytes; see ActivationOptions. */
   readonly logitChunkBytes?: number;
   /** Several short examples share a row, with block-diagonal attention. Default true. */
@@ -49,7 +51,7 @@ const USUAL_SEQ = 512;
 /** Decides them. Throws PlanError when nothing fits the budget, GpuError 'limit' later when a row is too long for it. */
 export function computeSettings(model: Model, layout: AdapterLayout, options: ComputeOptions): ComputeSettings {
   const { gpu, config, dtype } = model;
-  const { precision = 'f32', logitChunkBytes, budgetBytes, packing = true } = options;
+  const { precision = 'f32', logitChunkBytes, budgetBytes, packing = true, microBatchTokens } = options;
   const lora = layout.config;
   const bindingBytes = bindingLimit(gpu);
   const { attention: wanted = 'auto' } = options;
@@ -59,7 +61,8 @@ export function computeSettings(model: Model, layout: AdapterLayout, options: Co
     return preferFlash(gpu, { ...shape, heads, kvHeads, headDim }) ? 'flash' : 'materialised';
   };
   const fixed = { dtype, precision, logitChunkBytes, bindingBytes };
-  const usual = usualPlan(config, lora, { ...fixed, budgetBytes, plan: options.plan }, attentionFor);
+  const request = { ...fixed, budgetBytes, plan: options.plan, microBatchTokens };
+  const usual = usualPlan(config, lora, request, attentionFor);
   const { plan, seq } = usual;
   const capacityOf = (shape: BatchShape): Capacity =>
     requiredCapacity(config, shape, { attention: attentionFor(shape), bindingBytes });
@@ -74,13 +77,14 @@ export function computeSettings(model: Model, layout: AdapterLayout, options: Co
     const total = usual.weights + usual.optimizer + saves + scratch;
     return total <= (budgetBytes ?? total) && buffers.every(({ bytes }) => bytes <= bindingBytes);
   };
+  const withinBudget = (rowSeq: number): boolean => budgetBytes === undefined || fits(1, rowSeq);
   const rowsBySeq = new Map<number, number>();
   const maxRows = (rowSeq: number): number => {
     let rows = rowsBySeq.get(rowSeq);
     if (rows === undefined) {
       rows = Math.max(1, Math.floor((usual.batch * seq) / rowSeq));
       while (rows > 1 && !fits(rows, rowSeq)) rows -= 1;
-      if (rows === 1 && budgetBytes !== undefined && !fits(1, rowSeq)) {
+      if (rows === 1 && !withinBudget(rowSeq)) {
         const attention = attentionFor({ batch: 1, seq: rowSeq });
         choosePlan(config, lora, { ...fixed, seq: rowSeq, attention, budgetBytes, plan }); // says what would fit
       }
@@ -95,6 +99,7 @@ export function computeSettings(model: Model, layout: AdapterLayout, options: Co
     logitChunkBytes,
     packing,
     maxRows,
+    rowFits: withinBudget,
     attentionScale: 6 * config.hiddenSize, // 4·seq·hidden FLOPs a token beside the 24·hidden² of a layer's linears
   };
 }
@@ -109,7 +114,7 @@ function usualPlan(
   let seq = Math.min(USUAL_SEQ, config.maxPositions);
   let failure: unknown;
   for (; seq >= 1; seq = Math.floor(seq / 2)) {
-    const batch = Math.max(1, Math.floor(MICRO_BATCH_TOKENS / seq));
+    const batch = Math.max(1, Math.floor((request.microBatchTokens ?? MICRO_BATCH_TOKENS) / seq));
     try {
       return choosePlan(config, lora, { ...request, seq, attention: attentionFor({ batch, seq }) });
     } catch (error) {

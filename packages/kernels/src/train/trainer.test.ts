@@ -2,6 +2,8 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { relativeL2 } from '../../test/compare.ts';
 import { testGpu } from '../../test/gpu.ts';
 import { randomSource, TINY } from '../../test/random-model.ts';
+import type { Gpu } from '../gpu/device.ts';
+import { attentionRows } from '../llama/plan-capacity.ts';
 import { loadModel, type Model } from '../llama/weights.ts';
 import { initAdapter } from '../lora/init.ts';
 import { LORA_TARGETS, type LoraConfig } from '../lora/layout.ts';
@@ -36,6 +38,19 @@ function examples(count: number, seed = 7): TokenizedExample[] {
 /** A random adapter whose B is not zero, so that every gradient is alive. */
 function livelyAdapter(trainer: Trainer, seed = 3): Float32Array {
   return Float32Array.from({ length: trainer.layout.length }, (_, i) => 0.6 * (uniform(seed, i) - 0.5));
+}
+
+/** The same GPU, but as if it bound no more than `bytes` at a time. */
+function withBindingLimit(gpu: Gpu, bytes: number): Gpu {
+  const limits = { maxBufferSize: bytes, maxStorageBufferBindingSize: bytes };
+  const device = new Proxy(gpu.device, {
+    get(target, name: keyof GPUDevice) {
+      if (name === 'limits') return limits;
+      const value: unknown = target[name];
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+  return { ...gpu, device };
 }
 
 describe('trainer', () => {
@@ -147,6 +162,25 @@ describe('trainer', () => {
     const lora = { ...ALL, targets: ['q_proj', 'v_proj'] } as const;
     const half = await runOf({ attention: 'flash', precision: 'f16' }, lora); // whose output is kept for flash alone
     expect(relativeL2(half.gradient, (await runOf({}, lora)).gradient)).toBeLessThan(2e-3);
+  });
+
+  it('makes attention matrices for as many rows at a time as fit a binding', async () => {
+    const model = await tinyModel('int8');
+    const inputIds = Array.from({ length: 65 }, (_, t) => (5 * t) % TINY.vocabSize);
+    const batch = Array.from({ length: 5 }, (_, row) => ({
+      inputIds,
+      labels: inputIds.map((id, t) => (t % 9 === row ? id : -100)),
+    }));
+    const small = { ...model, gpu: withBindingLimit(model.gpu, 200_000) }; // two rows of 6 · 64² floats
+    const gradients = [];
+    for (const own of [small, model]) {
+      const trainer = await createTrainer(own, ALL, { attention: 'materialised' });
+      trainer.setAdapter(livelyAdapter(trainer));
+      gradients.push(await trainer.gradients(batch));
+      trainer.destroy();
+    }
+    expect(relativeL2(gradients[0] ?? [], gradients[1] ?? [1])).toBeLessThan(1e-5);
+    expect(attentionRows(TINY, { batch: 5, seq: 64 }, 200_000)).toBe(2);
   });
 
   it('keeps saves in halves within their rounding', async () => {
