@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,9 +17,15 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(temp, { recursive: true, force: true }));
 
+const command = (args: readonly string[]) => [
+  cli,
+  ...['train', '--model', model, '--template', 'plain', '--seq', '48', '--json'],
+  ...args,
+];
+const env = () => ({ ...process.env, COTUNE_STATE_DIR: join(temp, 'state') });
+
 function train(args: readonly string[]) {
-  const all = ['train', '--model', model, '--template', 'plain', '--seq', '48', '--json', ...args];
-  const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...all], { encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(process.execPath, command(args), { encoding: 'utf8', env: env() });
   const last = stdout.trim().split('\n').at(-1) ?? '';
   return { code: status, stderr, result: (last ? JSON.parse(last) : {}) as Record<string, number | string | null> };
 }
@@ -153,5 +159,39 @@ describe('cotune train --task dpo', () => {
     expect(noPairs.stderr).toMatch(/no usable preference pair in .*sft\.jsonl/);
     expect(train(['--data', data, '--plan', 'c']).code).toBe(2);
     expect(train(['--data', data, '--task', 'dpo', '--beta', '0']).code).toBe(2);
+  });
+});
+
+describe('cotune train, killed', () => {
+  it('goes on from its checkpoint with the same command, to the bits of an undisturbed run', async () => {
+    const data = file(
+      'kill.jsonl',
+      questions.map((prompt) => ({ prompt, response: 'yes, it is so' })),
+    );
+    const args = ['--data', data, '--steps', '40', '--batch', '4', '--lr', '0.01', '--dropout', '0.1'];
+    const whole = train([...args, '--out', join(temp, 'whole')]);
+    expect(whole.code, whole.stderr).toBe(0);
+
+    const out = join(temp, 'killed');
+    const killed = spawn(process.execPath, command([...args, '--out', out]), { env: env(), stdio: 'ignore' });
+    const ended = new Promise((resolve) => killed.once('exit', (_code, signal) => resolve(signal)));
+    while (!existsSync(join(out, 'checkpoint'))) await new Promise((resolve) => setTimeout(resolve, 5));
+    killed.kill('SIGKILL');
+    expect(await ended).toBe('SIGKILL');
+    expect(existsSync(join(out, 'adapter_model.safetensors'))).toBe(false);
+
+    const log = join(temp, 'again.jsonl');
+    const again = train([...args, '--out', out, '--log', log]);
+    expect(again.code, again.stderr).toBe(0);
+    expect(again.stderr).toMatch(/going on after step [1-9]\d*, from the checkpoint in/);
+    expect(logOf(log).map(({ step }) => step)).toEqual(Array.from({ length: 40 }, (_, i) => i + 1));
+    expect(again.result).toMatchObject({
+      steps: 40,
+      loss_first: whole.result.loss_first,
+      loss_last: whole.result.loss_last,
+    });
+    const weights = (directory: string) => readFileSync(join(temp, directory, 'adapter_model.safetensors'));
+    expect(weights('killed').equals(weights('whole'))).toBe(true);
+    expect(existsSync(join(out, 'checkpoint'))).toBe(false); // the result is safe
   });
 });

@@ -61,13 +61,20 @@ export type {
 } from './train/dpo.ts';
 export { type PairStepRecord, type TrainPairsOptions, trainPairs } from './train/dpo-train.ts';
 export type { EvaluateOptions, Evaluation } from './train/evaluate.ts';
-export { createTrainerHost, hostOf, type TrainerHost, type TrainerHostOptions } from './train/host.ts';
+export {
+  createTrainerHost,
+  hostOf,
+  type OpenTrainer,
+  type TrainerHost,
+  type TrainerHostOptions,
+} from './train/host.ts';
 export type { OptimizerState, StepOptions } from './train/optimizer.ts';
 export { checkPrecision, type PrecisionCheck, type PrecisionCheckOptions } from './train/precision-gate.ts';
 export { prepareGpu } from './train/prepare-gpu.ts';
 export {
   type ResumableOptions,
   type ResumablePairsOptions,
+  type Resumption,
   trainPairsResumably,
   trainResumably,
 } from './train/resumable.ts';

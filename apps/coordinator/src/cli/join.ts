@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { homedir, hostname } from 'node:os';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createParticipant, FlError, storageSlot } from '@cotune/fl-core';
 import { clientInfo, isOver, type ModelRef, modelRef, type RunView, runView } from '@cotune/fl-core/protocol';
@@ -15,7 +15,7 @@ import { localTrainer } from '../participant/trainer.ts';
 import { socketTransport } from '../participant/transport.ts';
 import { loadData } from './data.ts';
 import { loadOnGpu, openGpuFor, openTokenizer } from './model.ts';
-import { collect, integer } from './options.ts';
+import { collect, integer, STATE_DIRECTORY } from './options.ts';
 import { formatBytes, jsonLog, note, printResult, progressBar, UserError } from './output.ts';
 
 interface JoinOptions {
@@ -36,7 +36,7 @@ export function joinCommand(): Command {
     .requiredOption('--data <file>', 'training data: JSONL, JSON, CSV or TSV; repeat for several', collect)
     .option('--name <name>', 'how the operator sees this participant', participantName, hostname().slice(0, 80))
     .option('--rounds <n>', 'leave after this many accepted updates', integer(1))
-    .option('--state-dir <dir>', 'resume tokens, unsent updates, cached models', join(homedir(), '.cotune'))
+    .option('--state-dir <dir>', 'resume tokens, unsent updates, cached models', STATE_DIRECTORY)
     .option('--log <file>', 'JSONL, a row a training step')
     .option('--software', 'allow a software adapter for a large model')
     .option('--json', 'print one JSON object at the end')
@@ -73,7 +73,7 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
     load: loadOnGpu,
     tuning: fileTuningStore(join(options.stateDir, 'gpu.json')),
   });
-  const { adapter } = await host.gpu();
+  const { adapter } = (await host.opened()).gpu;
   const checkpoints = storageSlot(storage, 'checkpoint');
   const updateBytes = adapterLayout(source.config, lora).length * (run.config.updateDtype === 'f16' ? 2 : 4);
   note(`${examples.length} training rows stay here; ${formatBytes(updateBytes)} of adapter update leave each round`);

@@ -1,4 +1,9 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { InvalidArgumentError } from 'commander';
+
+/** What outlives a command: resume tokens, cached models, what is known of this machine's GPU. */
+export const STATE_DIRECTORY = process.env.COTUNE_STATE_DIR ?? join(homedir(), '.cotune');
 
 /** Parsers for commander that turn bad numbers into usage errors (exit 2). */
 export function integer(minimum: number, maximum = Number.MAX_SAFE_INTEGER): (text: string) => number {

@@ -1,10 +1,12 @@
 import {
   type ModelSource,
   type PreferencePair,
+  type Resumption,
   type TokenizedExample,
   type Trainer,
-  train,
-  trainPairs,
+  type TrainerHost,
+  trainPairsResumably,
+  trainResumably,
 } from '@cotune/kernels';
 import { loadData, loadTokens } from './data.ts';
 import { openTokenizer } from './model.ts';
@@ -23,11 +25,13 @@ export interface TaskStep {
   readonly rewards?: { readonly margin: number; readonly accuracy: number };
 }
 
-export interface TaskRun {
+export interface TaskRun extends Resumption {
+  /** Where training starts. */
+  readonly weights: Float32Array;
   /** Row indices in the order in which the steps take them. */
   readonly order: readonly number[];
   readonly signal: AbortSignal;
-  onStep(step: TaskStep): void;
+  readonly onStep: (step: TaskStep) => void;
 }
 
 /** Data and training loop of `--task`. */
@@ -36,7 +40,8 @@ export interface Task {
   readonly rows: number;
   /** The sequences of these rows. */
   examples(rows: readonly number[]): TokenizedExample[];
-  train(trainer: Trainer, run: TaskRun): Promise<void>;
+  /** Returns the trained vector; after an abort the one reached so far. */
+  train(host: TrainerHost, run: TaskRun): Promise<Float32Array>;
 }
 
 /** Reads the data of the task. Throws UserError when nothing of it can be used. */
@@ -76,9 +81,7 @@ async function supervised(options: TrainOptions, source: ModelSource): Promise<T
   return {
     rows: examples.length,
     examples: (rows) => pick(examples, rows),
-    async train(trainer, { order, signal, onStep }) {
-      await train(trainer, pick(examples, order), { ...stepOptions(options), signal, onStep });
-    },
+    train: (host, run) => trainResumably(host, examples, { ...stepOptions(options), ...run }),
   };
 }
 
@@ -98,11 +101,11 @@ async function preferences(options: TrainOptions, source: ModelSource): Promise<
   return {
     rows: pairs.length,
     examples: (rows) => pick(pairs, rows).flatMap(({ chosen, rejected }) => [chosen, rejected]),
-    async train(trainer, { order, signal, onStep }) {
-      await trainPairs(trainer, pick(await withReference(trainer, pairs, order), order), {
+    async train(host, { onStep, ...run }) {
+      return trainPairsResumably(host, await withReference(await host.trainer(), pairs, run.order), {
         ...stepOptions(options),
+        ...run,
         beta: options.beta ?? DEFAULT_BETA,
-        signal,
         onStep: ({ rewardMargin, rewardAccuracy, ...step }) =>
           onStep({ ...step, rewards: { margin: rewardMargin, accuracy: rewardAccuracy } }),
       });

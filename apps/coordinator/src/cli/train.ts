@@ -1,17 +1,21 @@
-import { exampleOrder } from '@cotune/fl-core';
+import { join } from 'node:path';
+import { exampleOrder, storageSlot } from '@cotune/fl-core';
 import {
   adapterLayout,
   checkPrecision,
-  createTrainer,
+  createTrainerHost,
   initAdapter,
   type LoraConfig,
   type Model,
   type ModelSource,
   type TokenizedExample,
 } from '@cotune/kernels';
+import { fileTuningStore } from '@cotune/kernels/node';
 import { Command } from 'commander';
+import { fileStorage } from '../participant/storage.ts';
 import { writePeft } from './export.ts';
 import { loadOnGpu, openAdapter, openGpuFor, openModelFiles, parameterCount } from './model.ts';
+import { STATE_DIRECTORY } from './options.ts';
 import { jsonLog, note, printResult, progressBar } from './output.ts';
 import { checkTrainOptions, type TrainOptions, trainerOptions, withTrainOptions } from './train-options.ts';
 import { openTask, type TaskStep } from './train-task.ts';
@@ -31,11 +35,17 @@ async function runTrain(options: TrainOptions): Promise<void> {
   const order = options.shuffle
     ? exampleOrder({ examples: task.rows, count, seed: options.seed })
     : Array.from({ length: count }, (_, i) => i % task.rows);
-  const gpu = await openGpuFor(parameterCount(source), options.software ?? false);
-  const model = await loadOnGpu(gpu, source);
+  const host = createTrainerHost({
+    openGpu: () => openGpuFor(parameterCount(source), options.software ?? false),
+    source,
+    lora: start.lora,
+    load: loadOnGpu,
+    tuning: fileTuningStore(join(STATE_DIRECTORY, 'gpu.json')),
+    ...trainerOptions(options),
+  });
+  const { model, trainer } = await host.opened();
+  const { layout } = trainer;
   await requirePrecision(model, start, options, task.examples([...new Set(order.slice(0, options.batch))]));
-  const trainer = await createTrainer(model, start.lora, trainerOptions(options));
-  trainer.setAdapter(start.vector);
 
   const log = jsonLog(options.log);
   const bar = progressBar('training');
@@ -43,9 +53,16 @@ async function runTrain(options: TrainOptions): Promise<void> {
   const stop = () => abort.abort();
   process.once('SIGINT', stop);
   const seen = createSummary();
-  await task.train(trainer, {
+  const checkpoint = options.out === undefined ? undefined : storageSlot(fileStorage(options.out), 'checkpoint');
+  const vector = await task.train(host, {
+    weights: start.vector,
     order,
+    store: checkpoint,
+    context: JSON.stringify([source.label, source.dtype, start.lora, trainerOptions(options)]),
     signal: abort.signal,
+    onResumed: (step) => note(`going on after step ${step}, from the checkpoint in ${options.out}`),
+    onRecovered: ({ message }, step) => note(`${message}; opened it again, going on after step ${step}`),
+    onStoreError: (error) => note(`cannot keep a checkpoint: ${(error as Error).message}`),
     onStep(step) {
       seen.add(step);
       log.write(logRow(step, options.lr));
@@ -55,11 +72,14 @@ async function runTrain(options: TrainOptions): Promise<void> {
   bar.end();
   process.off('SIGINT', stop);
   await log.close();
-  if (options.out) await writePeft(options.out, trainer.layout, await trainer.adapter(), options.model);
+  if (options.out) await writePeft(options.out, layout, vector, options.model);
   const done = seen.steps();
-  if (abort.signal.aborted)
-    note(`stopped after ${done} of ${options.steps} steps${options.out ? '; the adapter so far was saved' : ''}`);
-  const place = { parameters: trainer.layout.length, out: options.out ?? null };
+  if (done === options.steps) await checkpoint?.delete();
+  else {
+    const kept = options.out ? '; the adapter so far was saved, and the same command goes on from there' : '';
+    note(`stopped after ${done} of ${options.steps} steps${kept}`);
+  }
+  const place = { parameters: layout.length, out: options.out ?? null };
   printResult(options.json, { steps: done, examples: task.rows, ...seen.result(), ...place }, () => {
     const what = options.task === 'dpo' ? 'pairs' : 'rows';
     return `${seen.text()} in ${done} steps on ${task.rows} ${what}${options.out ? `; adapter in ${options.out}` : ''}`;

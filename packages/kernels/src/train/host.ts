@@ -37,10 +37,10 @@ export function createTrainerHost({
   load = loadModel,
   tuning,
   ...options
-}: TrainerHostOptions): TrainerHost & { readonly gpu: () => Promise<Gpu> } {
+}: TrainerHostOptions): TrainerHost & { readonly opened: () => Promise<OpenTrainer> } {
   let budgetBytes = options.budgetBytes;
-  let opened: Promise<Open> | undefined;
-  const open = async (): Promise<Open> => {
+  let opened: Promise<OpenTrainer> | undefined;
+  const open = async (): Promise<OpenTrainer> => {
     const gpu = await openGpu();
     try {
       if (tuning) await prepareGpu(gpu, source, tuning);
@@ -52,7 +52,7 @@ export function createTrainerHost({
       throw error;
     }
   };
-  const close = async (): Promise<Open | undefined> => {
+  const close = async (): Promise<OpenTrainer | undefined> => {
     const held = await opened?.catch(() => undefined);
     opened = undefined;
     held?.trainer.destroy();
@@ -60,12 +60,12 @@ export function createTrainerHost({
     held?.gpu.destroy();
     return held;
   };
-  const ensure = (): Promise<Open> => {
+  const ensure = (): Promise<OpenTrainer> => {
     opened ??= open();
     return opened;
   };
   return {
-    gpu: async () => (await ensure()).gpu,
+    opened: ensure,
     trainer: async () => (await ensure()).trainer,
     async reopen(reason) {
       const peakBytes = (await opened?.catch(() => undefined))?.gpu.memory.peakBytes;
@@ -85,7 +85,8 @@ export function hostOf(trainer: Trainer): TrainerHost {
   };
 }
 
-interface Open {
+/** A trainer with what it stands on. */
+export interface OpenTrainer {
   readonly gpu: Gpu;
   readonly model: Model;
   readonly trainer: Trainer;
