@@ -11,9 +11,11 @@ import {
   openGpu,
   openModelDirectory,
   peftFiles,
+  prepareGpu,
   type Trainer,
 } from '@cotune/kernels';
 import { downloadBlob } from './blob.ts';
+import { openGpuStore } from './gpu-store.ts';
 import type { DownloadProgress, GenerateJob } from './messages.ts';
 import { atIntervals, fetchModelFiles } from './model-files.ts';
 
@@ -37,6 +39,7 @@ export async function openEngine(
   const { source: files, storage } = await fetchModelFiles(ref.id, ref.url, onProgress);
   const source = await openModelDirectory(files);
   const gpu = await openGpu(navigator.gpu, { allowSoftware: ref.allowSoftware });
+  await prepareGpu(gpu, source, await openGpuStore());
   const model = await loadModel(gpu, source, {
     onProgress: atIntervals((progress) => onProgress({ ...progress, file: progress.tensor, stage: 'loading' })),
   });

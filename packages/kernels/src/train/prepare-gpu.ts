@@ -16,7 +16,8 @@ export async function prepareGpu(
   { config, dtype }: { readonly config: LlamaConfig; readonly dtype: 'int8' | 'f32' },
   store: TuningStore,
 ): Promise<void> {
-  await selfTestOnce(gpu, store);
+  // SwiftShader takes ten seconds to compile the kernels of the self-test, and is the same program everywhere.
+  if (gpu.adapter.kind !== 'swiftshader') await selfTestOnce(gpu, store);
   const rows = MICRO_BATCH_TOKENS;
   const linears = LORA_TARGETS.map((target) => targetShape(config, target));
   const products = [...linears, { inputs: config.hiddenSize, outputs: config.vocabSize }];
