@@ -17,6 +17,8 @@ export interface TuneOptions {
   readonly rounds?: number;
   /** Time that one sample should take; short ones measure the queue. Default 20. */
   readonly sampleMs?: number;
+  /** Called after each candidate has run once, the default first: whether what it left is right. Who fails is never chosen. */
+  readonly agrees?: () => Promise<boolean>;
 }
 
 /** A candidate's name, and the making of its program. */
@@ -47,13 +49,13 @@ function median(values: readonly number[]): number {
 }
 
 /**
- * Runs the candidates in turns, several rounds of them, and returns the fastest; the first is the default. Each program
- * must be a submit or more of real work and may leave anything in its buffers.
+ * Runs the candidates in turns, several rounds of them, and returns the fastest of those that agree; the first is the
+ * default. Each program must be a submit or more of real work.
  */
 export async function measureFastest<Name extends string>(
   gpu: Gpu,
   candidates: Candidates<Name>,
-  { nowMs = () => performance.now(), rounds = 5, sampleMs = 20 }: Omit<TuneOptions, 'store'> = {},
+  { nowMs = () => performance.now(), rounds = 5, sampleMs = 20, agrees }: Omit<TuneOptions, 'store'> = {},
 ): Promise<Name> {
   const runs: { name: Name; program: Program; replays: number; durations: number[] }[] = [];
   const sample = async (program: Program, replays: number): Promise<number> => {
@@ -67,14 +69,18 @@ export async function measureFastest<Name extends string>(
       const program = await make();
       runs.push({ name, program, replays: 1, durations: [] });
     }
+    const right: typeof runs = [];
     for (const run of runs) {
       await sample(run.program, 1); // drivers finish compiling at the first use
+      if (!agrees || (await agrees())) right.push(run);
+    }
+    for (const run of right) {
       run.replays = Math.max(1, Math.min(100, Math.ceil(sampleMs / (await sample(run.program, 1)))));
     }
     for (let round = 0; round < rounds; round++) {
-      for (const run of runs) run.durations.push(await sample(run.program, run.replays));
+      for (const run of right) run.durations.push(await sample(run.program, run.replays));
     }
-    return fastest(runs.map(({ name, durations }) => [name, durations]));
+    return fastest(right.map(({ name, durations }) => [name, durations]));
   } finally {
     for (const { program } of runs) program.destroy();
   }
