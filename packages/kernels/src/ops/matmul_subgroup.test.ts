@@ -110,7 +110,7 @@ describe('the matrix unit', () => {
   const gpuOf = (info: object, features: readonly string[] = [SUBGROUP_MATRIX, 'shader-f16']) => ({
     device: {
       features: new Set(features),
-      limits: { maxComputeInvocationsPerWorkgroup: 256 },
+      limits: { maxComputeInvocationsPerWorkgroup: 256, maxComputeWorkgroupStorageSize: 16384 },
       adapterInfo: { subgroupMinSize: 32, subgroupMaxSize: 32, ...info },
     } as unknown as GPUDevice,
   });
@@ -118,6 +118,11 @@ describe('the matrix unit', () => {
 
   it('is the largest that fits', () => {
     expect(matrixUnit(gpuOf({ subgroupMatrixConfigs: configs }))).toEqual(unit(16, 16, 16, 32));
+  });
+
+  it('leaves out sizes whose tiles and sums pass the workgroup memory', () => {
+    const large = [unit(32, 32, 16, 0), unit(16, 8, 8, 0)];
+    expect(matrixUnit(gpuOf({ subgroupMatrixConfigs: large }))).toEqual(unit(16, 8, 8, 32));
   });
 
   it('is none without the feature, with subgroups of several sizes, or with none from f16 to f32', () => {

@@ -28,6 +28,8 @@ export interface MatrixUnit extends SubgroupMatrixConfig {
 const DEPTH = 32;
 /** Rows and columns of a subgroup's share of the tile. */
 const SHARE = 32;
+/** Workgroup memory of matmul_subgroup.wgsl: two tiles of 64 padded rows in f16, and a matrix of sums for each subgroup. */
+const workgroupBytes = (M: number, N: number): number => 2 * 64 * (DEPTH + 8) * 2 + 4 * M * N * 4;
 
 /**
  * The matrix unit that the kernels can use on this device: f16 to f32, of sizes that divide the tile, with subgroups of one
@@ -42,7 +44,12 @@ export function matrixUnit({ device }: Pick<Gpu, 'device'>): MatrixUnit | null {
   if (least !== subgroupSize || 4 * subgroupSize > device.limits.maxComputeInvocationsPerWorkgroup) return null;
   const fitting = [...(info.subgroupMatrixConfigs ?? [])].filter(
     ({ componentType, resultType, M, N, K }) =>
-      componentType === 'f16' && resultType === 'f32' && SHARE % M === 0 && SHARE % N === 0 && DEPTH % K === 0,
+      componentType === 'f16' &&
+      resultType === 'f32' &&
+      SHARE % M === 0 &&
+      SHARE % N === 0 &&
+      DEPTH % K === 0 &&
+      workgroupBytes(M, N) <= device.limits.maxComputeWorkgroupStorageSize,
   );
   const [largest] = fitting.toSorted((a, b) => b.M * b.N * b.K - a.M * a.N * a.K);
   if (!largest) return null;
