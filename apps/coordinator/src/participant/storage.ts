@@ -17,17 +17,22 @@ export function fileStorage(directory: string): ParticipantStorage {
     async set(key, value) {
       await mkdir(directory, { recursive: true, mode: 0o700 });
       const temporary = `${path(key)}.part`;
-      const file = await open(temporary, 'w', 0o600);
       try {
-        await file.writeFile(value);
-        await file.sync();
-      } finally {
-        await file.close();
+        const file = await open(temporary, 'w', 0o600);
+        try {
+          await file.writeFile(value);
+          await file.sync();
+        } finally {
+          await file.close();
+        }
+        await rename(temporary, path(key));
+      } catch (error) {
+        await rm(temporary, { force: true }); // on a full disk it would take the room of what matters more
+        throw error;
       }
-      await rename(temporary, path(key));
     },
     async delete(key) {
-      await rm(path(key), { force: true });
+      for (const file of [path(key), `${path(key)}.part`]) await rm(file, { force: true });
     },
   };
 }
