@@ -206,3 +206,12 @@ it('gives up when the GPU fails again and again, and at once when the error is o
   expect(wrong.gpus).toHaveLength(1);
   wrong.host.destroy();
 });
+
+it('stops where an update leaves no numbers, and keeps the checkpoint before it', async () => {
+  const { host } = freshHost();
+  const store = memoryStore();
+  const diverging = trainResumably(host, examples, { ...options, learningRate: 1e39, steps: 1, store });
+  await expect(diverging).rejects.toMatchObject({ code: 'diverged', message: expect.stringContaining('step 0') });
+  host.destroy();
+  expect(store.bytes).toBeUndefined();
+});

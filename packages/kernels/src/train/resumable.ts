@@ -1,4 +1,5 @@
 import { GpuError } from '../gpu/error.ts';
+import { ModelError } from '../llama/error.ts';
 import { sha256Hex } from '../quantize/sha256.ts';
 import type { TokenizedExample } from './batch.ts';
 import { type Checkpoint, type CheckpointStore, createCheckpointWriter, decodeCheckpoint } from './checkpoint.ts';
@@ -89,6 +90,7 @@ async function resume<Record>(
     const { step } = point;
     await take(trainer, step, (record) => void records.push(record));
     const [adapter, optimizer] = [await trainer.adapter(), await trainer.optimizerState()];
+    requireFinite(adapter, step);
     for (const record of records) onStep?.(record);
     return { job, step: step + 1, adapter, optimizer, records: [...point.records, ...records] };
   };
@@ -114,6 +116,16 @@ async function resume<Record>(
 
 function isLoss(error: unknown): error is GpuError {
   return error instanceof GpuError && (error.code === 'device-lost' || error.code === 'out-of-memory');
+}
+
+/** An update that left no numbers behind would show only in the loss of the next step, if there is one. */
+function requireFinite(adapter: Float32Array, step: number): void {
+  const at = adapter.findIndex((value) => !Number.isFinite(value));
+  if (at < 0) return;
+  throw new ModelError(
+    'diverged',
+    `step ${step}: weight ${at} of the adapter became ${adapter[at]}: lower the learning rate`,
+  );
 }
 
 function start<Record>(job: string, { weights, startStep = 0 }: Outer<Record>): Checkpoint<Record> {
