@@ -43,8 +43,8 @@ function shapes(): [string, number[]][] {
   ];
 }
 
-function safetensors(): Uint8Array {
-  const rng = createRng('tiny-model');
+function safetensors(seed: string): Uint8Array {
+  const rng = createRng(seed);
   const header: Record<string, object> = {};
   const parts: Float32Array[] = [];
   let offset = 0;
@@ -69,7 +69,7 @@ function safetensors(): Uint8Array {
 }
 
 /** Writes a random two-layer Llama with one token a character, as a model directory. */
-export async function writeTinyModel(dir: string): Promise<void> {
+export async function writeTinyModel(dir: string, seed = 'tiny-model'): Promise<void> {
   const vocab = Object.fromEntries(['<unk>', '<s>', '</s>', ...CHARACTERS].map((token, id) => [token, id]));
   const special = (id: number, content: string) => ({ id, content, special: true });
   const tokenizer = {
@@ -83,7 +83,7 @@ export async function writeTinyModel(dir: string): Promise<void> {
   };
   const source = memorySource({
     'config.json': new TextEncoder().encode(JSON.stringify(CONFIG)),
-    'model.safetensors': safetensors(),
+    'model.safetensors': safetensors(seed),
     'tokenizer.json': new TextEncoder().encode(JSON.stringify(tokenizer)),
   });
   await mkdir(dir, { recursive: true });

@@ -162,6 +162,34 @@ describe('cotune train --task dpo', () => {
   });
 });
 
+describe('cotune train --out', () => {
+  const row = file.bind(null, 'out.jsonl', [{ prompt: 'a', response: 'b' }]);
+
+  it('says before training that the result could not be written', () => {
+    const inTheWay = file('in-the-way', ['']);
+    const { code, stderr, result } = train(['--data', row(), '--steps', '1', '--out', join(inTheWay, 'adapter')]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^cotune: cannot write to .*in-the-way/m);
+    expect(stderr).not.toContain('Warning'); // no GPU was opened
+    expect(result).toEqual({});
+  });
+
+  it('starts anew where the model is another one than that of the checkpoint', async () => {
+    const other = join(temp, 'other-model');
+    const args = ['--data', row(), '--steps', '200', '--batch', '1', '--out', join(temp, 'changed'), '--model', other];
+    await writeTinyModel(other);
+    const killed = spawn(process.execPath, command(args), { env: env(), stdio: 'ignore' });
+    const ended = new Promise((resolve) => killed.once('exit', resolve));
+    while (!existsSync(join(temp, 'changed', 'checkpoint'))) await new Promise((resolve) => setTimeout(resolve, 5));
+    killed.kill('SIGKILL');
+    await ended;
+    await writeTinyModel(other, 'other-weights');
+    const { code, stderr } = train(args);
+    expect(code, stderr).toBe(0);
+    expect(stderr).not.toContain('going on after step');
+  });
+});
+
 describe('cotune train, killed', () => {
   it('goes on from its checkpoint with the same command, to the bits of an undisturbed run', async () => {
     const data = file(

@@ -1,17 +1,20 @@
 import { existsSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { loadTokenizer, type Tokenizer } from '@cotune/fl-core';
 import {
   type FileSource,
   type Gpu,
   hubSource,
   loadModel,
+  MANIFEST,
   type Model,
   type ModelSource,
   openModel,
   parseHubId,
   readPeft,
   remoteSource,
+  sha256Hex,
 } from '@cotune/kernels';
 import { directorySource, openNodeGpu } from '@cotune/kernels/node';
 import { formatDuration, note, progressBar, UserError } from './output.ts';
@@ -39,6 +42,19 @@ export async function openFiles(from: string): Promise<FileSource> {
   }
   await requireDirectory(from);
   return directorySource(from);
+}
+
+/**
+ * What tells the weights behind `from` from others that were there before: the hashes in a model directory's manifest, the
+ * sizes and times of local Hugging Face files; a hub model's label names its commit.
+ */
+export async function weightsIdentity(from: string, { label }: ModelSource): Promise<string> {
+  const files = await openFiles(from);
+  if ((await files.size(MANIFEST)) !== undefined) return sha256Hex(await files.read(MANIFEST));
+  if (!existsSync(from)) return label;
+  const names = (await readdir(from)).filter((name) => name === 'config.json' || name.endsWith('.safetensors')).sort();
+  const infos = await Promise.all(names.map((name) => stat(join(from, name))));
+  return JSON.stringify(infos.map(({ size, mtimeMs }, i) => [names[i], size, mtimeMs]));
 }
 
 /** Uploads the weights, with progress. */

@@ -1,4 +1,6 @@
 import { createWriteStream, type WriteStream } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Transfer } from '@cotune/kernels';
 
 /** A failure that the user can mend: printed as one sentence, exit code 1, no stack. */
@@ -6,6 +8,18 @@ export class UserError extends Error {
   constructor(message: string) {
     super(message);
     this.name = 'UserError';
+  }
+}
+
+/** Makes the directory and writes to it, so that hours of work do not end at its door. Throws UserError. */
+export async function requireWritable(directory: string): Promise<void> {
+  const probe = join(directory, '.cotune-probe');
+  try {
+    await mkdir(directory, { recursive: true });
+    await writeFile(probe, '');
+    await rm(probe);
+  } catch (error) {
+    throw new UserError(`cannot write to ${directory}: ${(error as Error).message}`);
   }
 }
 

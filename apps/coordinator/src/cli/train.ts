@@ -14,9 +14,9 @@ import { fileTuningStore } from '@cotune/kernels/node';
 import { Command } from 'commander';
 import { fileStorage } from '../participant/storage.ts';
 import { writePeft } from './export.ts';
-import { loadOnGpu, openAdapter, openGpuFor, openModelFiles, parameterCount } from './model.ts';
+import { loadOnGpu, openAdapter, openGpuFor, openModelFiles, parameterCount, weightsIdentity } from './model.ts';
 import { STATE_DIRECTORY } from './options.ts';
-import { jsonLog, note, printResult, progressBar } from './output.ts';
+import { jsonLog, note, printResult, progressBar, requireWritable } from './output.ts';
 import { checkTrainOptions, type TrainOptions, trainerOptions, withTrainOptions } from './train-options.ts';
 import { openTask, type TaskStep } from './train-task.ts';
 
@@ -28,6 +28,7 @@ export function trainCommand(): Command {
 
 async function runTrain(options: TrainOptions): Promise<void> {
   checkTrainOptions(options);
+  if (options.out !== undefined) await requireWritable(options.out);
   const source = await openModelFiles(options.model, options.dtype);
   const task = await openTask(options, source);
   const start = await startAdapter(options, source);
@@ -53,12 +54,13 @@ async function runTrain(options: TrainOptions): Promise<void> {
   const stop = () => abort.abort();
   process.once('SIGINT', stop);
   const seen = createSummary();
+  const weights = await weightsIdentity(options.model, source);
   const checkpoint = options.out === undefined ? undefined : storageSlot(fileStorage(options.out), 'checkpoint');
   const vector = await task.train(host, {
     weights: start.vector,
     order,
     store: checkpoint,
-    context: JSON.stringify([source.label, source.dtype, start.lora, trainerOptions(options)]),
+    context: JSON.stringify([weights, source.dtype, start.lora, trainerOptions(options)]),
     signal: abort.signal,
     onResumed: (step) => note(`going on after step ${step}, from the checkpoint in ${options.out}`),
     onRecovered: ({ message }, step) => note(`${message}; opened it again, going on after step ${step}`),
