@@ -31,6 +31,12 @@ it.each([
   await expect(selfTest(gpu)).rejects.toMatchObject({ code: 'wrong-results' });
 });
 
+it('tells an error in flash attention alone, where that is tested', async () => {
+  const gpu = await wrongIn(/^flash_attention_queries/, 'params.scale * ', '1.1 * params.scale * ');
+  await expect(selfTest(gpu, ['flash'])).rejects.toMatchObject({ code: 'wrong-results' });
+  await expect(selfTest(gpu, ['materialised'])).resolves.toBeDefined();
+});
+
 it('asks an adapter once, and again one that failed', async () => {
   const store = new Map<string, unknown>();
   await selfTestOnce(await testGpu(), store);
