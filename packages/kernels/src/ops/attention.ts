@@ -78,9 +78,9 @@ export interface AttentionProbabilities extends AttentionShape {
 /** probs = softmax(mask(q kᵀ / √headDim)): the forward pass, or the same bits again before the backward pass. */
 export function attentionProbabilities(b: ProgramBuilder, options: AttentionProbabilities): void {
   const { q, k, segments, probs } = options;
-  const { shape, rows, scale } = derive(options);
+  const { shape, rows, scale, work } = derive(options);
   const softmax = rowDispatch(b.gpu, rows);
-  b.dispatch(attentionScores, { a: q, b: k, scores: probs }, { ...shape, scale }, scoreGrid(options));
+  b.dispatch(attentionScores, { a: q, b: k, scores: probs }, { ...shape, scale }, scoreGrid(options), {}, work);
   const softmaxParams = { rows, seq: options.seq, heads: options.heads };
   b.dispatch(attentionSoftmax, { probs, segments }, softmaxParams, softmax.grid, softmax.overrides);
 }
@@ -95,13 +95,9 @@ export interface AttentionForward extends AttentionProbabilities {
 /** out = softmax(mask(q kᵀ / √headDim)) v */
 export function attentionForward(b: ProgramBuilder, options: AttentionForward): void {
   attentionProbabilities(b, options);
-  const { v, probs, out } = options;
-  b.dispatch(
-    attentionValues,
-    { weights: probs, values: v, out },
-    derive(options).shape,
-    outputGrid(options, options.heads),
-  );
+  const { v, probs, out, heads } = options;
+  const { shape, work } = derive(options);
+  b.dispatch(attentionValues, { weights: probs, values: v, out }, shape, outputGrid(options, heads), {}, work);
 }
 
 export interface AttentionBackward extends AttentionShape {
@@ -126,15 +122,22 @@ export interface AttentionBackward extends AttentionShape {
 /** Overwrites dq, dk and dv with the gradients of `attentionForward`. */
 export function attentionBackward(b: ProgramBuilder, options: AttentionBackward): void {
   const { q, k, v, probs, dout, dprobs, dq, dk, dv } = options;
-  const { shape, rows, scale } = derive(options);
+  const { shape, rows, scale, work } = derive(options);
   const softmax = rowDispatch(b.gpu, rows);
   const keysGrid = outputGrid(options, options.kvHeads);
-  b.dispatch(attentionScores, { a: dout, b: v, scores: dprobs }, { ...shape, scale: 1 }, scoreGrid(options));
-  b.dispatch(attentionKeys, { weights: probs, x: dout, out: dv }, shape, keysGrid);
+  b.dispatch(attentionScores, { a: dout, b: v, scores: dprobs }, { ...shape, scale: 1 }, scoreGrid(options), {}, work);
+  b.dispatch(attentionKeys, { weights: probs, x: dout, out: dv }, shape, keysGrid, {}, work);
   const softmaxParams = { rows, seq: options.seq, scale };
   b.dispatch(attentionSoftmaxGradient, { probs, dprobs }, softmaxParams, softmax.grid, softmax.overrides);
-  b.dispatch(attentionValues, { weights: dprobs, values: k, out: dq }, shape, outputGrid(options, options.heads));
-  b.dispatch(attentionKeys, { weights: dprobs, x: q, out: dk }, shape, keysGrid);
+  b.dispatch(
+    attentionValues,
+    { weights: dprobs, values: k, out: dq },
+    shape,
+    outputGrid(options, options.heads),
+    {},
+    work,
+  );
+  b.dispatch(attentionKeys, { weights: dprobs, x: q, out: dk }, shape, keysGrid, {}, work);
 }
 
 function derive({ batch, seq, heads, kvHeads, headDim }: AttentionShape) {
@@ -142,6 +145,7 @@ function derive({ batch, seq, heads, kvHeads, headDim }: AttentionShape) {
     shape: { batch, seq, heads, kv_heads: kvHeads, head_dim: headDim },
     rows: batch * heads * seq,
     scale: 1 / Math.sqrt(headDim),
+    work: { flops: batch * heads * headDim * seq * (seq + 1) }, // of one product over the causal half of the square
   };
 }
 

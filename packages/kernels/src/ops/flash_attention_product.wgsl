@@ -6,19 +6,16 @@ fn product_LEFT_RIGHT(left: Part, right: Part, lane: u32) -> array<f32, ROWS * O
   var s = array<f32, ROWS * OTHERS>();
   for (var first = 0u; first < HEAD_DIM; first += 16) {
     let inside = first + column < HEAD_DIM;
-    // unroll
+    let d_read = min(first + column, HEAD_DIM - 1);
     for (var i = 0u; i < ROWS; i++) {
       let r = row + i * 16;
-      var value = 0.0;
-      if (inside && r < left.rows) { value = LEFT[left.at + r * left.stride + first + column]; }
-      left_tile[column * ROW_STRIDE + r] = value;
+      let source = left.at + min(r, left.rows - 1) * left.stride + d_read;
+      left_tile[column * ROW_STRIDE + r] = select(0.0, LEFT[source], inside && r < left.rows);
     }
-    // unroll
     for (var j = 0u; j < OTHERS; j++) {
       let r = row + j * 16;
-      var value = 0.0;
-      if (inside && r < right.rows) { value = RIGHT[right.at + r * right.stride + first + column]; }
-      right_tile[column * OTHER_STRIDE + r] = value;
+      let source = right.at + min(r, right.rows - 1) * right.stride + d_read;
+      right_tile[column * OTHER_STRIDE + r] = select(0.0, RIGHT[source], inside && r < right.rows);
     }
     workgroupBarrier();
     for (var d = 0u; d < 16; d++) {

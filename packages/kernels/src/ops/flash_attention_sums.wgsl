@@ -7,9 +7,8 @@ fn add_VALUES(sums: ptr<function, array<f32, ROWS * DIMS>>, values: Part, lane: 
     for (var e = lane; e < 8 * WIDTH; e += 256) {
       let r = first + e / WIDTH;
       let d = e % WIDTH;
-      var value = 0.0;
-      if (d < HEAD_DIM && r < values.rows) { value = VALUES[values.at + r * values.stride + d]; }
-      left_tile[e] = value;
+      let source = values.at + min(r, values.rows - 1) * values.stride + min(d, HEAD_DIM - 1);
+      left_tile[e] = select(0.0, VALUES[source], d < HEAD_DIM && r < values.rows);
     }
     workgroupBarrier();
     for (var c = 0u; c < 8; c++) {

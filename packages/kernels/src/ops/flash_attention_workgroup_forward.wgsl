@@ -29,13 +29,13 @@ fn flash_attention_forward_workgroup(
   let query0 = (row0 + i0) * stride + head * HEAD_DIM;
   let kv0 = row0 * kv_stride + head / (params.heads / params.kv_heads) * HEAD_DIM;
   let queries = Part(query0, stride, params.seq - i0);
-  var start: array<u32, ROWS>;
+  var segment: array<u32, ROWS>;
   var largest: array<f32, ROWS>;
   var total: array<f32, ROWS>; // of the thread's own keys
   var sums: array<f32, ROWS * DIMS>;
   // unroll
   for (var i = 0u; i < ROWS; i++) {
-    start[i] = segment_start(row0, min(i0 + row + i * 16, last));
+    segment[i] = segments[row0 + min(i0 + row + i * 16, last)];
     largest[i] = -3.4e38;
   }
   let end = min(i0 + 64, params.seq);
@@ -44,11 +44,12 @@ fn flash_attention_forward_workgroup(
     let part = Part(at, kv_stride, params.seq - j0);
     var s = product_q_k(queries, part, lane);
     // unroll
-    for (var i = 0u; i < ROWS; i++) {
+    for (var j = 0u; j < OTHERS; j++) {
+      let key = j0 + column + j * 16;
+      let key_segment = segments[row0 + min(key, last)];
       // unroll
-      for (var j = 0u; j < OTHERS; j++) {
-        let key = j0 + column + j * 16;
-        let seen = key >= start[i] && key <= min(i0 + row + i * 16, last);
+      for (var i = 0u; i < ROWS; i++) {
+        let seen = key_segment == segment[i] && key <= min(i0 + row + i * 16, last);
         s[i * OTHERS + j] = select(-3.4e38, s[i * OTHERS + j] * params.scale, seen);
         scores[(row + i * 16) * SCORE_STRIDE + column + j * 16] = s[i * OTHERS + j];
       }

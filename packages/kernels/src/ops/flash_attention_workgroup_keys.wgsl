@@ -32,11 +32,11 @@ fn flash_attention_keys_workgroup(
   let kv_stride = params.kv_heads * HEAD_DIM;
   let key0 = (row0 + j0) * kv_stride + kv_head * HEAD_DIM;
   let keys = Part(key0, kv_stride, params.seq - j0);
-  var end: array<u32, ROWS>;
+  var segment: array<u32, ROWS>;
   var key_sums: array<f32, ROWS * DIMS>;
   var value_sums: array<f32, ROWS * DIMS>;
   // unroll
-  for (var i = 0u; i < ROWS; i++) { end[i] = segment_end(row0, min(j0 + row + i * 16, last)); }
+  for (var i = 0u; i < ROWS; i++) { segment[i] = segments[row0 + min(j0 + row + i * 16, last)]; }
   let last_end = segment_end(row0, min(j0 + 64, params.seq) - 1);
   for (var head = kv_head * per_group; head < (kv_head + 1) * per_group; head++) {
     for (var i0 = j0; i0 < last_end; i0 += 32) {
@@ -47,10 +47,11 @@ fn flash_attention_keys_workgroup(
       // unroll
       for (var j = 0u; j < OTHERS; j++) {
         let query = i0 + column + j * 16;
+        let query_segment = segments[row0 + min(query, last)];
         let stat = stats[(row0 + min(query, last)) * params.heads + head];
         // unroll
         for (var i = 0u; i < ROWS; i++) {
-          let seen = query >= j0 + row + i * 16 && query < end[i];
+          let seen = query_segment == segment[i] && query >= j0 + row + i * 16 && query <= last;
           let weight = select(0.0, exp(s[i * OTHERS + j] * params.scale - stat.x), seen);
           ds[i * OTHERS + j] = params.scale * weight * (dp[i * OTHERS + j] - stat.y);
           scores[(row + i * 16) * SCORE_STRIDE + column + j * 16] = weight;

@@ -30,13 +30,13 @@ fn flash_attention_queries_workgroup(
   let query0 = (row0 + i0) * stride + head * HEAD_DIM;
   let kv0 = row0 * kv_stride + head / (params.heads / params.kv_heads) * HEAD_DIM;
   let queries = Part(query0, stride, params.seq - i0);
-  var start: array<u32, ROWS>;
+  var segment: array<u32, ROWS>;
   var stat: array<vec2f, ROWS>;
   var sums: array<f32, ROWS * DIMS>;
   // unroll
   for (var i = 0u; i < ROWS; i++) {
     let query = min(i0 + row + i * 16, last);
-    start[i] = segment_start(row0, query);
+    segment[i] = segments[row0 + query];
     stat[i] = stats[(row0 + query) * params.heads + head];
   }
   let end = min(i0 + 64, params.seq);
@@ -45,11 +45,12 @@ fn flash_attention_queries_workgroup(
     let s = product_q_k(queries, part, lane);
     let dp = product_dout_v(queries, part, lane);
     // unroll
-    for (var i = 0u; i < ROWS; i++) {
+    for (var j = 0u; j < OTHERS; j++) {
+      let key = j0 + column + j * 16;
+      let key_segment = segments[row0 + min(key, last)];
       // unroll
-      for (var j = 0u; j < OTHERS; j++) {
-        let key = j0 + column + j * 16;
-        let seen = key >= start[i] && key <= min(i0 + row + i * 16, last);
+      for (var i = 0u; i < ROWS; i++) {
+        let seen = key_segment == segment[i] && key <= min(i0 + row + i * 16, last);
         let weight = exp(s[i * OTHERS + j] * params.scale - stat[i].x);
         let ds = params.scale * weight * (dp[i * OTHERS + j] - stat[i].y);
         scores[(row + i * 16) * SCORE_STRIDE + column + j * 16] = select(0.0, ds, seen);
