@@ -55,10 +55,12 @@ export function targetShape(config: LlamaConfig, target: LoraTarget): { inputs: 
   }
 }
 
-/** The layout of an adapter: layer by layer, target by target in LORA_TARGETS' order, A before B. */
+/**
+ * The layout of an adapter: layer by layer, target by target in LORA_TARGETS' order, A before B. Throws RangeError for a
+ * configuration that cannot be trained.
+ */
 export function adapterLayout(model: LlamaConfig, lora: LoraConfig): AdapterLayout {
-  if (!Number.isInteger(lora.rank) || lora.rank < 1)
-    throw new RangeError(`LoRA rank ${lora.rank}: expected a whole number ≥ 1`);
+  checkConfig(lora);
   const tensors: AdapterTensor[] = [];
   let offset = 0;
   for (let layer = 0; layer < model.layers; layer++) {
@@ -75,4 +77,12 @@ export function adapterLayout(model: LlamaConfig, lora: LoraConfig): AdapterLayo
     }
   }
   return { config: lora, tensors, length: offset };
+}
+
+function checkConfig({ rank, alpha, dropout, targets }: LoraConfig): void {
+  if (!Number.isInteger(rank) || rank < 1) throw new RangeError(`LoRA rank ${rank}: expected a whole number ≥ 1`);
+  if (!Number.isFinite(alpha)) throw new RangeError(`LoRA alpha ${alpha}: expected a number`);
+  if (!(dropout >= 0 && dropout < 1)) throw new RangeError(`LoRA dropout ${dropout}: expected 0 ≤ dropout < 1`);
+  if (!LORA_TARGETS.some((target) => targets.includes(target)))
+    throw new RangeError(`LoRA targets ${targets.join() || 'none'}: expected some of ${LORA_TARGETS.join(', ')}`);
 }

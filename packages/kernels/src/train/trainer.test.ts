@@ -384,6 +384,35 @@ describe('trainer', () => {
     loose.destroy();
   });
 
+  it('can be destroyed at any moment, which others on its device do not feel', async () => {
+    const model = await tinyModel('f32');
+    const other = await createTrainer(model, ALL);
+    const { lossNats } = await other.evaluate(examples(3));
+    for (const afterTurns of [0, 1, 3, 10]) {
+      const trainer = await createTrainer(model, ALL);
+      const first = trainer.step(examples(3), { learningRate: 0.01 });
+      const second = trainer.evaluate(examples(2));
+      const outcomes = Promise.allSettled([first, second]);
+      for (let turn = 0; turn < afterTurns; turn++) await Promise.resolve();
+      trainer.destroy();
+      trainer.destroy();
+      const [step, evaluation] = await outcomes;
+      if (step.status === 'rejected') expect(step.reason).toMatchObject({ code: 'validation' });
+      expect(evaluation).toMatchObject({ status: 'rejected', reason: { code: 'validation' } });
+      expect(() => trainer.setAdapter(livelyAdapter(trainer))).toThrow(/destroyed/);
+      await expect(trainer.adapter()).rejects.toThrow(/destroyed/);
+    }
+    expect((await other.evaluate(examples(3))).lossNats).toBe(lossNats);
+    other.destroy();
+  });
+
+  it('refuses adapters that cannot be trained', async () => {
+    const model = await tinyModel('f32');
+    for (const wrong of [{ targets: [] }, { alpha: Number.NaN }, { dropout: 1 }, { dropout: -0.1 }, { rank: 0 }]) {
+      await expect(createTrainer(model, { ...ALL, ...wrong })).rejects.toThrow(/^LoRA (targets|alpha|dropout|rank) /);
+    }
+  });
+
   it('refuses what it cannot learn from', async () => {
     const trainer = await createTrainer(await tinyModel('f32'), ALL);
     const step = (example: TokenizedExample) => trainer.step([example], { learningRate: 0.1 });

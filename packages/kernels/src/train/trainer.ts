@@ -1,4 +1,5 @@
 import { writeView } from '../gpu/buffers.ts';
+import { GpuError } from '../gpu/error.ts';
 import { createReadback } from '../gpu/readback.ts';
 import { ModelError } from '../llama/error.ts';
 import type { Model } from '../llama/weights.ts';
@@ -43,6 +44,7 @@ export interface Trainer extends PairTraining {
   /** Sets the drift d added by every step, or none. */
   setDrift(vector: Float32Array | null): void;
   evaluate(examples: readonly TokenizedExample[], options?: EvaluateOptions): Promise<Evaluation>;
+  /** Releases everything, once the call that is under way is done; those queued behind it throw GpuError 'validation'. */
   destroy(): void;
 }
 
@@ -55,8 +57,9 @@ export async function createTrainer(model: Model, lora: LoraConfig, options: Tra
   const settings = computeSettings(model, layout, options);
   const programs = createPrograms(model, { layout, vector, gradient }, step, settings);
   const readback = createReadback(gpu, 1024);
-  const queued = createQueue(() => readback.reset());
+  const { queued, requireOpen, close } = createQueue(() => readback.reset());
   const upload = (view: typeof vector, values: Float32Array, what: string) => {
+    requireOpen();
     checkVector(values, layout.length, what);
     writeView(gpu.device, view, values);
   };
@@ -97,7 +100,7 @@ export async function createTrainer(model: Model, lora: LoraConfig, options: Tra
         return gpu.readF32(gradient, layout.length);
       }),
     ...createPairTraining({ gpu, config, programs, readback, optimizer, pack: settings, queued }),
-    ...stateAccess(model, optimizer, layout.length, queued),
+    ...stateAccess(model, optimizer, layout.length, { queued, requireOpen }),
     setReference: (values) => upload(optimizer.reference, values, 'reference adapter'),
     setDrift(values) {
       optimizer.hasDrift = values !== null;
@@ -108,11 +111,12 @@ export async function createTrainer(model: Model, lora: LoraConfig, options: Tra
         checkExamples(examples, config);
         return evaluateExamples({ ...settings, programs, readback }, examples, evaluateOptions);
       }),
-    destroy() {
-      programs.destroy();
-      optimizer.destroy();
-      readback.destroy();
-    },
+    destroy: () =>
+      close(() => {
+        programs.destroy();
+        optimizer.destroy();
+        readback.destroy();
+      }),
   };
 }
 
@@ -127,21 +131,55 @@ function stepResult(values: Float32Array, padded: readonly PaddedBatch[]): StepR
 
 type Queue = <T>(work: () => Promise<T>) => Promise<T>;
 
-/** One piece of work at a time; `prepare` runs before each, whether or not the one before it failed. */
-function createQueue(prepare: () => void): Queue {
+interface WorkQueue {
+  readonly queued: Queue;
+  /** Throws GpuError 'validation' once it is closed. */
+  requireOpen(): void;
+  close(release: () => void): void;
+}
+
+/**
+ * One piece of work at a time; `prepare` runs before each, whether or not the one before it failed. `close` refuses what has
+ * not begun and then releases: a buffer that went while work is under way would be an error of the whole device.
+ */
+function createQueue(prepare: () => void): WorkQueue {
   let last: Promise<unknown> = Promise.resolve();
-  return (work) => {
-    const result = last.then(() => {
-      prepare();
-      return work();
+  let running = false;
+  let closed = false;
+  const requireOpen = (): void => {
+    if (closed) throw new GpuError('validation', 'the trainer was destroyed before this was done: make a new one');
+  };
+  const queued: Queue = (work) => {
+    const result = last.then(async () => {
+      requireOpen();
+      running = true;
+      try {
+        prepare();
+        return await work();
+      } finally {
+        running = false;
+      }
     });
     last = result.catch(() => undefined);
     return result;
   };
+  const close = (release: () => void): void => {
+    if (closed) return;
+    closed = true;
+    if (running) void last.then(release);
+    else release();
+  };
+  return { queued, requireOpen, close };
 }
 
-function stateAccess({ gpu }: Model, optimizer: Optimizer, length: number, queued: Queue) {
+function stateAccess(
+  { gpu }: Model,
+  optimizer: Optimizer,
+  length: number,
+  { queued, requireOpen }: Pick<WorkQueue, 'queued' | 'requireOpen'>,
+) {
   const setOptimizerState = ({ m, v, t }: OptimizerState): void => {
+    requireOpen();
     checkVector(m, length, 'AdamW m');
     checkVector(v, length, 'AdamW v');
     writeView(gpu.device, optimizer.m, m);
