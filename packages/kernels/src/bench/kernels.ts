@@ -2,6 +2,7 @@
 import { createArena } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { createProgramBuilder } from '../gpu/program.ts';
+import { type MatmulShape, tuneMatmuls } from '../ops/matmul_tune.ts';
 import {
   type BenchClock,
   type ClockUsed,
@@ -12,7 +13,7 @@ import {
   processorShare,
   spread,
 } from './clock.ts';
-import { LLAMA_2_7B, type ScaleDown, scaled, scaleFor } from './geometry.ts';
+import { type Geometry, LLAMA_2_7B, type ScaleDown, scaled, scaleFor } from './geometry.ts';
 import { type KernelCase, kernelCases } from './kernel-cases.ts';
 import { measureInterleaved, prepareTimed, type Timed } from './measure.ts';
 import { findPeaks, PEAKS, type Peak, type PeakName } from './peaks.ts';
@@ -68,6 +69,8 @@ export async function benchKernels(gpu: Gpu, options: KernelBenchOptions): Promi
   const geometry = scaled(LLAMA_2_7B, scale);
   const arena = createArena(gpu.device);
   try {
+    onProgress?.(0, 1, 'the fastest matmuls');
+    await tuneMatmuls(gpu, matmulShapes(geometry), new Map()); // as whoever trains on hardware does first
     onProgress?.(0, 1, 'peaks');
     const chosen = (await kernelCases(gpu, arena, geometry)).filter(({ name }) => name.includes(only));
     const needed = PEAKS.filter((name) => only === '' || chosen.some(({ peak }) => peak === name));
@@ -101,6 +104,20 @@ export async function benchKernels(gpu: Gpu, options: KernelBenchOptions): Promi
   } finally {
     arena.destroy();
   }
+}
+
+/** The products that the cases time, to be tuned. */
+function matmulShapes({ batch, seq, hiddenSize: h, intermediateSize: ff }: Geometry): MatmulShape[] {
+  const sizes = [
+    { inputs: h, outputs: h },
+    { inputs: h, outputs: ff },
+    { inputs: ff, outputs: h },
+  ];
+  return (['int8', 'f32'] as const).flatMap((dtype) =>
+    (['forward', 'backward'] as const).flatMap((op) =>
+      sizes.map((size) => ({ op, dtype, rows: batch * seq, ...size })),
+    ),
+  );
 }
 
 const ms = (used: ClockUsed, elapsed: Elapsed, { processors }: BenchClock): number =>

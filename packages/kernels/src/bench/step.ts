@@ -11,6 +11,7 @@ import type { LoraConfig } from '../lora/layout.ts';
 import { uniform } from '../lora/uniform.ts';
 import type { TokenizedExample } from '../train/batch.ts';
 import { packBatch } from '../train/pack.ts';
+import { tuneModel } from '../train/prepare-gpu.ts';
 import { computeSettings } from '../train/settings.ts';
 import { createTrainer, type StepResult, type Trainer, type TrainerOptions } from '../train/trainer.ts';
 import {
@@ -109,6 +110,7 @@ const WARM_UP_STEPS = 2;
 /** Trains on noise and reports. Throws GpuError when the model does not fit the adapter. */
 export async function benchStep(gpu: Gpu, options: StepBenchOptions): Promise<StepReport> {
   const { clock, config, length, steps, lora, onStep } = options;
+  await tuneModel(gpu, { config, dtype: options.dtype ?? 'int8' }, new Map()); // as whoever trains on hardware does first
   const meter = await createPeakMeter(gpu, 'f32_gflops', clock);
   const peaks = [await meter.measure()];
   const heldBytes = gpu.memory.bytes;
