@@ -85,6 +85,19 @@ it('ends with the bits of an undisturbed run when the device goes away twice in 
   expect(vector).toEqual(await undisturbed());
 });
 
+it('holds w₀ of the proximal term only where there is one', async () => {
+  const bytesWith = async (mu: number): Promise<number> => {
+    const { host } = freshHost();
+    const { drift: _drift, ...plain } = options;
+    await trainResumably(host, examples, { ...plain, mu, steps: 1 });
+    const { bytes } = await host.trainer();
+    host.destroy();
+    return bytes;
+  };
+  // And the zeros that stand for the drift where there is a term but no drift.
+  expect((await bytesWith(0.1)) - (await bytesWith(0))).toBe(2 * weights.byteLength);
+});
+
 it('does the same for preference pairs', async () => {
   const pairs = examples.slice(1).map((chosen, i) => ({ chosen, rejected: examples[i] ?? chosen }));
   const { drift: _drift, onStep: _onStep, ...rest } = options;

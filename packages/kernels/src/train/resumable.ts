@@ -67,7 +67,7 @@ export function trainPairsResumably(
 /** Losses of the GPU in a row, with no step between them, before giving up. */
 const MAX_LOSSES = 3;
 
-type Outer<Record> = Pick<TrainFromOptions, 'weights' | 'order' | 'drift' | 'steps' | 'startStep' | 'signal'> &
+type Outer<Record> = Pick<TrainFromOptions, 'weights' | 'order' | 'drift' | 'mu' | 'steps' | 'startStep' | 'signal'> &
   Resumption & { readonly onStep?: (record: Record) => void };
 
 /** The loop of both tasks. `take` takes one step, which once begun is always finished. */
@@ -136,11 +136,11 @@ function start<Record>(job: string, { weights, startStep = 0 }: Outer<Record>): 
 function restore(
   trainer: Trainer,
   point: Checkpoint<unknown>,
-  { weights, drift }: Pick<TrainFromOptions, 'weights' | 'drift'>,
+  { weights, drift, mu }: Pick<TrainFromOptions, 'weights' | 'drift' | 'mu'>,
 ): void {
   trainer.setAdapter(point.adapter);
   trainer.setOptimizerState(point.optimizer);
-  trainer.setReference(weights);
+  if (mu) trainer.setReference(weights); // a vector more of memory, which only the proximal term needs
   trainer.setDrift(drift ?? null);
 }
 
