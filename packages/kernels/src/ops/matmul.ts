@@ -15,8 +15,10 @@ import {
   FORWARD_VARIANTS,
   type MatmulBackwardVariant,
   type MatmulForwardVariant,
+  type MatmulVariant,
+  type Tile,
 } from './matmul_variants.ts';
-import { dispatchWithWeights } from './matmul_weights.ts';
+import { dispatchWithWeights, loadsWords } from './matmul_weights.ts';
 import type { Matrix } from './matrix.ts';
 import { rowsOf } from './matrix_rows.ts';
 
@@ -46,7 +48,7 @@ export function matmulForward(b: ProgramBuilder, { x, w, y, rows, variant }: Mat
     const tensors = { x: rowsOf(x, start, count, w.cols), y: rowsOf(y, start, count, w.rows) };
     const params = { rows: count, input_quads, outputs: w.rows };
     const work = { flops: count * flopsOf(w) };
-    dispatchWithWeights(b, tiling.kernels, w, tensors, params, tileGrid(w.rows, count, tiling), work);
+    dispatchWithWeights(b, tiling.kernels, w, tensors, params, tileGrid(w.rows, count, tileFor(tiling, w)), work);
   }
 }
 
@@ -76,11 +78,15 @@ export function matmulBackward(b: ProgramBuilder, { dy, w, dx, rows, accumulate,
     const tensors = { dy: rowsOf(dy, start, count, w.rows), dx: rowsOf(dx, start, count, w.cols) };
     const params = { rows: count, input_quads, outputs: w.rows, accumulate: accumulate ? 1 : 0 };
     const work = { flops: count * flopsOf(w) };
-    dispatchWithWeights(b, tiling.kernels, w, tensors, params, tileGrid(w.cols, count, tiling), work);
+    dispatchWithWeights(b, tiling.kernels, w, tensors, params, tileGrid(w.cols, count, tileFor(tiling, w)), work);
   }
 }
 
-function tileGrid(columns: number, rows: number, tile: { readonly columns: number; readonly rows: number }): Grid {
+function tileFor(variant: MatmulVariant<{ readonly int8Words?: unknown }>, w: Matrix): Tile {
+  return variant.words && loadsWords(variant.kernels, w) ? variant.words : variant;
+}
+
+function tileGrid(columns: number, rows: number, tile: Tile): Grid {
   return [Math.ceil(columns / tile.columns), Math.ceil(rows / tile.rows), 1];
 }
 

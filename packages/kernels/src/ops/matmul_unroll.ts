@@ -24,9 +24,13 @@ function unroll(source: string, constants: Constants): string {
     throw new RangeError(`unrolled loop over ${bound}: expected one of ${Object.keys(constants)}`);
   const start = loop.index + head.length;
   const end = closingBrace(source, start);
-  const body = source.slice(start, end);
+  const body = unroll(source.slice(start, end), constants);
   const name = new RegExp(`\\b${variable}\\b`, 'g');
-  const copies = Array.from({ length: count }, (_, i) => `{${body.replace(name, `${i}u`)}}`);
+  const block = /\b(let|var)\b/.test(body); // names of its own, which must not meet those of the other copies
+  const copies = Array.from({ length: count }, (_, i) => {
+    const copy = body.replace(name, `${i}u`);
+    return block ? `{${copy}}` : copy;
+  });
   return unroll(source.slice(0, loop.index) + copies.join('\n') + source.slice(end + 1), constants);
 }
 

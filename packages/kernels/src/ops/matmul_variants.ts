@@ -17,12 +17,17 @@ import workgroup128 from './matmul_workgroup128.wgsl?raw';
 import workgroup128Backward from './matmul_workgroup128_backward.wgsl?raw';
 import workgroup128Forward from './matmul_workgroup128_forward.wgsl?raw';
 
-/** One way to compute the product, and where it can be used. */
-export interface MatmulVariant<Kernels> {
-  readonly kernels: Kernels;
-  /** Rows and columns of the output (elements) that one workgroup makes. */
+/** Rows and columns of the output (elements) that one workgroup makes. */
+export interface Tile {
   readonly rows: number;
   readonly columns: number;
+}
+
+/** One way to compute the product, and where it can be used. */
+export interface MatmulVariant<Kernels> extends Tile {
+  readonly kernels: Kernels;
+  /** Of the kernel that loads 16 weights at once, where it is another tile. */
+  readonly words?: Tile;
   /** Made for this kind of processor; the autotuner tries no other. */
   readonly made: 'software' | 'hardware';
   /** More rows than this it computes needlessly slowly. */
@@ -89,18 +94,28 @@ function lanesForwardOf(lanes: number, rows: number, columns: number, step: numb
   return { kernels, rows, columns: columns * lanes, made: 'software', supports: subgroupsOf(lanes) };
 }
 
-/** `quads` is a multiple of 4, or 16 weights are never loaded at once. */
-function lanesBackwardOf(lanes: number, rows: number, quads: number): Backward {
-  const { int8Words, ...kernels } = defineChunkKernels({
+interface LanesTile {
+  readonly rows: number;
+  /** Quads of inputs that a lane sums: a multiple of 4 where it loads 16 weights at once. */
+  readonly quads: number;
+}
+
+/** Loads of 16 weights make columns cheap, so that such a tile is wide; others share a load by many rows. */
+function lanesBackwardOf(lanes: number, single: LanesTile, words: LanesTile): Backward {
+  const kernels = defineChunkKernels({
     name: 'matmul_lanes_backward',
     wgsl: lanesBackward,
-    constants: { LANES: lanes, TILE_ROWS: rows },
-    ofChunk: (chunkQuads): Constants => ({ TILE_CHUNKS: Math.max(1, quads / chunkQuads) }),
+    constants: { LANES: lanes },
+    ofChunk: (chunkQuads): Constants => {
+      const { rows, quads } = chunkQuads === 1 ? single : words;
+      return { TILE_ROWS: rows, TILE_CHUNKS: quads / chunkQuads };
+    },
+    registers: true,
     ...lanesKernels,
     ...backwardOp,
   });
-  const withWords = quads % 4 === 0 ? { ...kernels, int8Words } : kernels;
-  return { kernels: withWords, rows, columns: quads * 4 * lanes, made: 'software', supports: subgroupsOf(lanes) };
+  const tile = ({ rows, quads }: LanesTile): Tile => ({ rows, columns: quads * 4 * lanes });
+  return { kernels, ...tile(single), words: tile(words), made: 'software', supports: subgroupsOf(lanes) };
 }
 
 const workgroup64Of = (name: string, part: string) =>
@@ -162,8 +177,8 @@ export const FORWARD_VARIANTS = {
 export const BACKWARD_VARIANTS = {
   tile8: tileBackward(8, 4, 2, 2),
   tile4: tileBackward(4, 16, 2, 4),
-  lanes8: lanesBackwardOf(8, 16, 1),
-  lanes4: lanesBackwardOf(4, 16, 4),
+  lanes8: lanesBackwardOf(8, { rows: 16, quads: 1 }, { rows: 4, quads: 4 }),
+  lanes4: lanesBackwardOf(4, { rows: 16, quads: 4 }, { rows: 16, quads: 4 }),
   workgroup64: {
     kernels: defineWeightKernels({
       ...workgroup64Of('matmul_workgroup_backward', workgroup64Backward),

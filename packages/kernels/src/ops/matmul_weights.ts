@@ -4,6 +4,7 @@ import type { DispatchWork, Grid, ProgramBuilder } from '../gpu/program.ts';
 import chunkWord from './matmul_chunk_word.wgsl?raw';
 import chunkWords from './matmul_chunk_words.wgsl?raw';
 import chunksF32 from './matmul_chunks_f32.wgsl?raw';
+import { inRegisters } from './matmul_registers.ts';
 import { type Constants, specialise } from './matmul_unroll.ts';
 import f32Weights from './matmul_weights_f32.wgsl?raw';
 import int8Weights from './matmul_weights_int8.wgsl?raw';
@@ -61,6 +62,8 @@ interface ChunkKernelSpec<P extends Record<string, ScalarType>, I extends string
   /** Constants that depend on the chunk, on top of CHUNK_QUADS. */
   readonly ofChunk?: (chunkQuads: number) => Constants;
   readonly features?: readonly GPUFeatureName[];
+  /** Whether the elements of arrays become variables; see `inRegisters`. */
+  readonly registers?: boolean;
 }
 
 /** Kernels that load weights by the chunk: a word or four of int8, a quad of f32. */
@@ -71,7 +74,9 @@ export function defineChunkKernels<const P extends Record<string, ScalarType>, I
   const tensors = { [spec.input]: 'read', [spec.output]: 'write' } as Record<I, 'read'> & Record<O, 'write'>;
   const source = (chunkQuads: number, weights: string) => {
     const ofChunk = { CHUNK_QUADS: chunkQuads, ...spec.ofChunk?.(chunkQuads) };
-    return specialise(spec.wgsl + weights, { ...spec.constants, ...ofChunk });
+    const constants = { ...spec.constants, ...ofChunk };
+    const written = specialise(spec.wgsl + weights, constants);
+    return spec.registers ? inRegisters(written, constants) : written;
   };
   const int8 = (chunkQuads: number, chunk: string) =>
     defineKernel({
@@ -96,6 +101,11 @@ export function defineChunkKernels<const P extends Record<string, ScalarType>, I
   };
 }
 
+/** Whether `dispatchWithWeights` takes the kernel that loads 16 weights at once. */
+export function loadsWords(kernels: { readonly int8Words?: unknown }, { dtype, cols }: Matrix): boolean {
+  return dtype === 'int8' && cols % 16 === 0 && kernels.int8Words !== undefined;
+}
+
 /** Records the kernel of the set that fits the matrix. */
 export function dispatchWithWeights<P extends Record<string, ScalarType>, I extends string, O extends string>(
   b: ProgramBuilder,
@@ -108,7 +118,7 @@ export function dispatchWithWeights<P extends Record<string, ScalarType>, I exte
 ): void {
   if (matrix.dtype === 'int8') {
     b.dispatch<Record<string, ScalarType>, Record<string, 'read' | 'write'>>(
-      (matrix.cols % 16 === 0 ? (kernels.int8Words ?? kernels.int8) : kernels.int8) as unknown as Kernel,
+      ((loadsWords(kernels, matrix) && kernels.int8Words) || kernels.int8) as unknown as Kernel,
       { ...tensors, w: matrix.q, scale: matrix.scale },
       params as Record<string, number>,
       grid,
