@@ -19,7 +19,7 @@ export async function inspectInvitation(
     fetchManifest(`${model.url}model.json`),
   ]);
   const { config } = run;
-  const memory = estimateMemory(manifest.architecture, model.bytes, config);
+  const memory = estimateMemory(manifest.architecture, manifest.dtype, config);
   const sent =
     finding.kind === 'adapter'
       ? { name: adapterName(finding.adapter), features: finding.adapter.features }
