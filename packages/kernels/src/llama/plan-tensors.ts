@@ -11,7 +11,7 @@ import type { LlamaConfig } from './config.ts';
  */
 export type Keep = 'everything' | 'halves' | 'inputs' | 'nothing';
 
-/** How the saves are kept: a speeds the backward pass up, b fits a third of the memory. */
+/** How the saves are kept: a spares the backward pass a second forward pass, b keeps one tensor a layer instead of eight and more. */
 export type Plan = 'a' | 'b';
 
 export function keepOf(plan: Plan, precision: Precision): Keep {
