@@ -148,6 +148,23 @@ describe('cotune train --task dpo', () => {
     if (precision === 'f16') expect(code, stderr).toBe(0);
   });
 
+  it('leaves out or cuts what is longer than the model takes, before training', () => {
+    const long = Array.from({ length: 65 }, (_, i) => 3 + i);
+    const ids = [1, 5, 6];
+    const tokens = file('long-tokens.jsonl', [
+      { input_ids: ids, labels: ids },
+      { input_ids: long, labels: long },
+    ]);
+    const rows = train(['--tokens', tokens, '--no-shuffle', '--batch', '1', '--steps', '2']);
+    expect(rows.code, rows.stderr).toBe(0);
+    expect(rows.result).toMatchObject({ steps: 2, examples: 1 });
+    expect(rows.stderr).toMatch(/:2: 65 input_ids, the model takes 64/);
+    const data = file('long.jsonl', [{ prompt: 'a', response: 'b'.repeat(200) }]);
+    const cut = train(['--data', data, '--steps', '1', '--seq', '500']);
+    expect(cut.code, cut.stderr).toBe(0);
+    expect(cut.stderr).toMatch(/cut at 64 tokens/);
+  });
+
   it('refuses what would mean nothing', () => {
     const data = file('sft.jsonl', [{ prompt: 'a', response: 'b' }]);
     expect(train(['--data', data, '--beta', '0.2'])).toMatchObject({

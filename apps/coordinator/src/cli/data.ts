@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { parseDataset, type TemplateId, type Tokenizer, tokenizeRows } from '@cotune/fl-core';
 import { note, UserError } from './output.ts';
 import { type RejectedLine, reportRejected } from './rejected-rows.ts';
-import { collectTokenRows, parseTokenRow, type TokenizedExample } from './token-rows.ts';
+import { collectTokenRows, parseTokenRow, type TokenizedExample, type TokenLimits } from './token-rows.ts';
 
 export interface TokenizedData {
   readonly examples: readonly TokenizedExample[];
@@ -33,8 +33,8 @@ export async function loadData(
 }
 
 /** Reads pre-tokenised rows `{"input_ids": […], "labels": […]}`. */
-export async function loadTokens(file: string, vocabSize: number): Promise<TokenizedData> {
-  const { rows, rejected } = await collectTokenRows(file, (row) => parseTokenRow(row.input_ids, row.labels, vocabSize));
+export async function loadTokens(file: string, limits: TokenLimits): Promise<TokenizedData> {
+  const { rows, rejected } = await collectTokenRows(file, (row) => parseTokenRow(row.input_ids, row.labels, limits));
   reportRejected(rejected);
   if (rows.length === 0) throw new UserError(`no usable row of {"input_ids", "labels"} in ${file}`);
   return { examples: rows, rejected };

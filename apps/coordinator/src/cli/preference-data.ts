@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { parsePreferences, type TemplateId, type Tokenizer, tokenizePairs } from '@cotune/fl-core';
 import { note, UserError } from './output.ts';
 import { type RejectedLine, reportRejected } from './rejected-rows.ts';
-import { collectTokenRows, parseTokenRow, type TokenizedExample } from './token-rows.ts';
+import { collectTokenRows, parseTokenRow, type TokenizedExample, type TokenLimits } from './token-rows.ts';
 
 /** Two responses to one prompt, of which the first was preferred. */
 export interface TokenizedPair {
@@ -43,11 +43,11 @@ export async function loadPairs(files: readonly string[], options: PairDataOptio
 }
 
 /** Reads rows `{"chosen_input_ids", "chosen_labels", "rejected_input_ids", "rejected_labels"}`. */
-export async function loadPairTokens(file: string, vocabSize: number): Promise<TokenizedPairs> {
+export async function loadPairTokens(file: string, limits: TokenLimits): Promise<TokenizedPairs> {
   const { rows, rejected } = await collectTokenRows<TokenizedPair>(file, (row) => {
-    const chosen = parseTokenRow(row.chosen_input_ids, row.chosen_labels, vocabSize, 'chosen_');
+    const chosen = parseTokenRow(row.chosen_input_ids, row.chosen_labels, limits, 'chosen_');
     if (typeof chosen === 'string') return chosen;
-    const other = parseTokenRow(row.rejected_input_ids, row.rejected_labels, vocabSize, 'rejected_');
+    const other = parseTokenRow(row.rejected_input_ids, row.rejected_labels, limits, 'rejected_');
     return typeof other === 'string' ? other : { chosen, rejected: other };
   });
   reportRejected(rejected);

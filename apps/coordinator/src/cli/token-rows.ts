@@ -35,11 +35,17 @@ function parseJson(text: string): Readonly<Record<string, unknown>> | string {
   }
 }
 
+/** What a model takes. */
+export interface TokenLimits {
+  readonly vocabSize: number;
+  readonly maxPositions: number;
+}
+
 /** Ids and labels of one sequence, or why they are none; `prefix` names the fields in a reason. */
 export function parseTokenRow(
   inputIds: unknown,
   labels: unknown,
-  vocabSize: number,
+  { vocabSize, maxPositions }: TokenLimits,
   prefix = '',
 ): TokenizedExample | string {
   const isIds = (value: unknown, low: number): value is number[] =>
@@ -49,6 +55,7 @@ export function parseTokenRow(
   if (!isIds(labels, 0)) return `${prefix}labels: expected −100 or whole numbers from 0 to ${vocabSize - 1}`;
   if (inputIds.length !== labels.length)
     return `${inputIds.length} ${prefix}input_ids but ${labels.length} ${prefix}labels`;
+  if (inputIds.length > maxPositions) return `${inputIds.length} ${prefix}input_ids, the model takes ${maxPositions}`;
   if (!labels.slice(1).some((label) => label !== -100)) return `${prefix}labels: no label after the first position`;
   return { inputIds, labels };
 }

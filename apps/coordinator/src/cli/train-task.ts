@@ -75,9 +75,9 @@ async function supervised(options: TrainOptions, source: ModelSource): Promise<T
       ? await loadData(options.data ?? [], {
           tokenizer: await openTokenizer(source),
           template: options.template,
-          maxSeqLength: options.seq,
+          maxSeqLength: Math.min(options.seq, source.config.maxPositions),
         })
-      : await loadTokens(options.tokens, source.config.vocabSize);
+      : await loadTokens(options.tokens, source.config);
   return {
     rows: examples.length,
     examples: (rows) => pick(examples, rows),
@@ -94,10 +94,10 @@ async function preferences(options: TrainOptions, source: ModelSource): Promise<
       ? await loadPairs(options.data ?? [], {
           tokenizer: await openTokenizer(source),
           template: options.template,
-          maxSeqLength: options.seq,
+          maxSeqLength: Math.min(options.seq, source.config.maxPositions),
           maxPromptLength: options.promptSeq,
         })
-      : await loadPairTokens(options.tokens, source.config.vocabSize);
+      : await loadPairTokens(options.tokens, source.config);
   return {
     rows: pairs.length,
     examples: (rows) => pick(pairs, rows).flatMap(({ chosen, rejected }) => [chosen, rejected]),
