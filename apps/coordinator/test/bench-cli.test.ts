@@ -40,6 +40,12 @@ it('bench kernels --json gives peaks and kernels, with null for peaks that were 
   expect(kernel?.share_of_peak).toBeLessThan(5 * ((kernel?.gbs ?? 0) / peak));
 }, 240_000);
 
+it('bench kernels names the kernels where none is chosen', async () => {
+  await expect(bench('kernels', '--only', 'nonsense')).rejects.toThrow(
+    /"nonsense", expected part of one of .*int8_matmul_dx/,
+  );
+}, 120_000);
+
 it('bench step --json says how long a step is, of what it consists and what it holds', async () => {
   const out = await bench('step', '--geometry', 'tiny', '--tokens', '32', '--length', '16', '--steps', '2', '--json');
   const report = JSON.parse(out) as Record<string, number> & { parts: { share: number }[]; kernels: { ms: number }[] };

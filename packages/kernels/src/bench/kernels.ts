@@ -72,7 +72,12 @@ export async function benchKernels(gpu: Gpu, options: KernelBenchOptions): Promi
     onProgress?.(0, 1, 'the fastest matmuls');
     await tuneMatmuls(gpu, matmulShapes(geometry), new Map()); // as whoever trains on hardware does first
     onProgress?.(0, 1, 'peaks');
-    const chosen = (await kernelCases(gpu, arena, geometry)).filter(({ name }) => name.includes(only));
+    const all = await kernelCases(gpu, arena, geometry);
+    const chosen = all.filter(({ name }) => name.includes(only));
+    if (chosen.length === 0) {
+      const names = [...new Set(all.map(({ name }) => name))].join(', ');
+      throw new RangeError(`no kernel's name contains "${only}", expected part of one of ${names}`);
+    }
     const needed = PEAKS.filter((name) => only === '' || chosen.some(({ peak }) => peak === name));
     const peaks = await findPeaks(gpu, arena, clock, needed);
     const cases = chosen.filter(({ peak }) => peaks.some(({ name }) => name === peak));
