@@ -30,6 +30,7 @@ export {
   type LoraTarget,
   targetShape,
 } from './lora/layout.ts';
+export { FLASH_ROW_TOKENS } from './ops/flash_attention.ts';
 export { type MatmulShape, type TunedMatmul, type TuneMatmulsOptions, tuneMatmuls } from './ops/matmul_tune.ts';
 export { PRECISIONS, type Precision } from './ops/precision.ts';
 export { type DownloadOptions, downloadFile, type PartialFile, type RemoteFile } from './quantize/download.ts';
@@ -72,6 +73,7 @@ export type { OptimizerState, StepOptions } from './train/optimizer.ts';
 export { checkPrecision, type PrecisionCheck, type PrecisionCheckOptions } from './train/precision-gate.ts';
 export { prepareGpu } from './train/prepare-gpu.ts';
 export {
+  type Course,
   type ResumableOptions,
   type ResumablePairsOptions,
   type Resumption,
@@ -80,5 +82,4 @@ export {
 } from './train/resumable.ts';
 export { type SelfTestResult, selfTest } from './train/self-test.ts';
 export { type StepRecord, type TrainOptions, type TrainResult, train } from './train/train.ts';
-export { type TrainFromOptions, trainFrom } from './train/train-from.ts';
 export { createTrainer, type StepResult, type Trainer, type TrainerOptions } from './train/trainer.ts';

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import {
   choosePlan,
+  FLASH_ROW_TOKENS,
   type LlamaConfig,
   LORA_TARGETS,
   type LoraConfig,
@@ -25,7 +26,7 @@ interface PlanOptions {
   seq: number;
   microBatch: number;
   precision: Precision;
-  attention: 'flash' | 'materialised';
+  attention: 'flash' | 'materialised' | 'auto';
   dtype: WeightDtype;
   budget?: number;
   binding: number;
@@ -45,7 +46,12 @@ export function planCommand(): Command {
     .option('--seq <n>', 'tokens of a row', integer(1), 512)
     .option('--micro-batch <tokens>', 'most tokens that go through the model at once', integer(1), 2048)
     .option('--precision <p>', PRECISIONS.join(', '), oneOf(PRECISIONS), 'f32')
-    .option('--attention <kind>', 'materialised or flash', oneOf(['materialised', 'flash']), 'materialised')
+    .option(
+      '--attention <kind>',
+      `flash, materialised; auto: flash from ${FLASH_ROW_TOKENS} tokens a row on, as a hardware GPU trains`,
+      oneOf(['flash', 'materialised', 'auto']),
+      'auto',
+    )
     .option('--dtype <dtype>', 'weights: int8 or f32', oneOf(['int8', 'f32']), 'int8')
     .option('--budget <GiB>', 'GPU memory for weights, adapter, optimiser and activations', decimal(0))
     .option('--binding <MiB>', 'largest binding of the adapter (cotune adapters tells)', decimal(1), 128)
@@ -65,7 +71,9 @@ async function runPlan(options: PlanOptions): Promise<void> {
   const config = await configOf(options);
   const lora: LoraConfig = { rank, alpha: 2 * rank, dropout: 0, targets };
   const bindingBytes = options.binding * 2 ** 20;
-  const { dtype, precision, attention } = options;
+  const { dtype, precision } = options;
+  const auto = seq >= FLASH_ROW_TOKENS ? 'flash' : 'materialised';
+  const attention = options.attention === 'auto' ? auto : options.attention;
   const request = { dtype, precision, attention, seq, bindingBytes };
   const batch = Math.max(1, Math.floor(microBatch / seq));
   const plans = (['a', 'b'] as const).map((plan) => {

@@ -25,11 +25,16 @@ export interface Engine {
   readonly trainer: Trainer;
   readonly layout: AdapterLayout;
   readonly storage: 'opfs' | 'memory';
+  /** After the GPU ran out of memory: engines opened from now on plan with a quarter less. */
+  useLessMemory(): Promise<void>;
   /** Fetches a global adapter and verifies its hash, for `generate` and `peft`. */
   loadAdapter(blob: { url: string; sha256: string }): Promise<void>;
   generate(job: GenerateJob, onText: (text: string) => void, signal: AbortSignal): Promise<string>;
   peft(): { name: string; bytes: Uint8Array<ArrayBuffer> }[];
 }
+
+/** Share of the memory that was too much which the next engine may use. */
+const SMALLER = 0.75;
 
 /** Downloads what is missing of the model, opens the GPU and loads the weights. Throws GpuError, ModelFileError, ModelError. */
 export async function openEngine(
@@ -39,12 +44,15 @@ export async function openEngine(
   const { source: files, storage } = await fetchModelFiles(ref.id, ref.url, onProgress);
   const source = await openModelDirectory(files);
   const gpu = await openGpu(navigator.gpu, { allowSoftware: ref.allowSoftware });
-  await prepareGpu(gpu, source, await openGpuStore());
+  const known = await openGpuStore();
+  await prepareGpu(gpu, source, known);
   const model = await loadModel(gpu, source, {
     onProgress: atIntervals((progress) => onProgress({ ...progress, file: progress.tensor, stage: 'loading' })),
   });
   const tokenizer = loadTokenizer(await source.tokenizerJson(), source.config);
-  const trainer = await createTrainer(model, config.lora);
+  const budgetKey = `budget of ${ref.id}, bytes`;
+  const budgetBytes = await known.get(budgetKey);
+  const trainer = await createTrainer(model, config.lora, typeof budgetBytes === 'number' ? { budgetBytes } : {});
   const layout = adapterLayout(model.config, config.lora);
   let tuned: Float32Array | null = null;
   const adapter = (): Float32Array => {
@@ -56,6 +64,7 @@ export async function openEngine(
     trainer,
     layout,
     storage,
+    useLessMemory: async () => void (await known.set(budgetKey, Math.floor(gpu.memory.peakBytes * SMALLER))),
     async loadAdapter({ url, sha256 }) {
       const bytes = await downloadBlob(url);
       const got = sha256Hex(bytes);

@@ -55,13 +55,14 @@ const api: TrainerApi = {
   },
 
   async start(seat, socket, events) {
-    const { gpu, trainer } = need(engine, 'the model');
+    const { gpu, trainer, useLessMemory } = need(engine, 'the model');
+    const onOutOfMemory = (message: string) => void useLessMemory().finally(() => events.onDeviceLost(message));
     const { examples } = need(data, 'the data');
     void gpu.lost.then(({ message }) => events.onDeviceLost(message));
     const storage = await openParticipantStorage(seat);
     const checkpoints = storageSlot(storage, 'checkpoint');
     participant = createParticipant({
-      trainer: createLocalTrainer(trainer, examples, checkpoints),
+      trainer: createLocalTrainer(trainer, examples, checkpoints, onOutOfMemory),
       transport: {
         request: (event, payload) => socket.request(event, payload),
         openUpload: (payload) => socket.openUpload(payload),

@@ -27,12 +27,15 @@ export type Candidates<Name extends string> = Readonly<Record<Name, () => Promis
 /** A newcomer must be this much faster than the first candidate, the default: noise alone should not change kernels. */
 const ADVANTAGE = 1.03;
 
+/** Changes with the kernels: what was found of others says nothing. */
+const KERNELS = 'kernels 2';
+
 /** Which adapter, driver and browser a choice was measured on: one made on another says nothing here. */
 export function tuningScope({
   adapter: { kind, vendor, architecture, device, description },
 }: Pick<Gpu, 'adapter'>): string {
   const runtime = (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent ?? '';
-  return [kind, vendor, architecture, device, description, runtime].join('|');
+  return [KERNELS, kind, vendor, architecture, device, description, runtime].join('|');
 }
 
 /** The name with the least median, in favour of the first. Samples are durations in any unit, one list a candidate. */

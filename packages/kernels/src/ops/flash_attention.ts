@@ -111,7 +111,7 @@ function usesWorkgroup(b: ProgramBuilder): boolean {
 }
 
 /** Rows from which hardware gains by not writing and reading the probabilities. */
-const HARDWARE_SEQ = 256;
+export const FLASH_ROW_TOKENS = 256;
 
 /**
  * Whether flash is the better choice on this adapter for this shape: always where one row's probabilities would not fit a
@@ -121,7 +121,7 @@ export function preferFlash(gpu: Pick<Gpu, 'adapter'>, { seq, heads, headDim }: 
   if (headDim % 2 !== 0 || headDim > FLASH_HEAD_DIM) return false;
   const { kind, limits } = gpu.adapter;
   const fits = 4 * heads * seq * seq <= Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
-  return !fits || (kind === 'hardware' && seq >= HARDWARE_SEQ);
+  return !fits || (kind === 'hardware' && seq >= FLASH_ROW_TOKENS);
 }
 
 interface Blocks {

@@ -1,15 +1,19 @@
 import { expect, it } from 'vitest';
+import { testGpu } from '../../test/gpu.ts';
 import { randomSource, TINY } from '../../test/random-model.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { GpuError } from '../gpu/error.ts';
 import { openNodeGpu } from '../gpu/node.ts';
+import { loadModel } from '../llama/weights.ts';
 import { initAdapter } from '../lora/init.ts';
 import { adapterLayout, type LoraConfig } from '../lora/layout.ts';
+import { uniform } from '../lora/uniform.ts';
 import type { CheckpointStore } from './checkpoint.ts';
 import { trainPairs } from './dpo-train.ts';
-import { createTrainerHost, type TrainerHostOptions } from './host.ts';
+import { createTrainerHost, hostOf, type TrainerHostOptions } from './host.ts';
 import { type ResumableOptions, trainPairsResumably, trainResumably } from './resumable.ts';
-import { trainFrom } from './train-from.ts';
+import { train } from './train.ts';
+import { createTrainer } from './trainer.ts';
 
 const LORA: LoraConfig = { rank: 3, alpha: 6, dropout: 0.1, targets: ['q_proj', 'v_proj', 'down_proj'] };
 const weights = initAdapter(adapterLayout(TINY, LORA), 5);
@@ -58,10 +62,48 @@ function memoryStore(): CheckpointStore & { bytes: Uint8Array<ArrayBuffer> | und
 
 async function undisturbed(): Promise<Float32Array> {
   const { host } = freshHost();
-  const vector = await trainFrom(await host.trainer(), examples, options);
+  const vector = await trainResumably(host, examples, options);
   host.destroy();
   return vector;
 }
+
+it('trains the ordered rows from the given vector, whatever the trainer did before', async () => {
+  const model = await loadModel(await testGpu(), randomSource(TINY, 'f32'));
+  const lora = { rank: 2, alpha: 4, dropout: 0, targets: ['q_proj', 'v_proj'] } as const;
+  const examples = [5, 9, 7].map((length, row) => {
+    const inputIds = Array.from({ length }, (_, t) => Math.floor(uniform(row, t) * TINY.vocabSize));
+    return { inputIds, labels: inputIds.map((id, t) => (t < 2 ? -100 : id)) };
+  });
+  const options = { steps: 2, batchSize: 2, learningRate: 0.02, clipNorm: 1, mu: 0.5 };
+  const order = [2, 0, 1, 2];
+
+  const reference = await createTrainer(model, lora);
+  const { length } = reference.layout;
+  const vectorOf = (seed: number) => Float32Array.from({ length }, (_, i) => 0.6 * (uniform(seed, i) - 0.5));
+  const [weights, drift] = [vectorOf(3), vectorOf(4)];
+  reference.setAdapter(weights);
+  reference.setReference(weights);
+  reference.setDrift(drift);
+  await train(
+    reference,
+    order.flatMap((index) => examples[index] ?? []),
+    options,
+  );
+  const expected = await reference.adapter();
+
+  const used = await createTrainer(model, lora);
+  await trainResumably(hostOf(used), examples, { ...options, weights: vectorOf(8), order: [1, 1], drift: vectorOf(9) });
+  expect(await trainResumably(hostOf(used), examples, { ...options, weights, order, drift })).toEqual(expected);
+  // Without a drift the one of before is gone.
+  const plain = await trainResumably(hostOf(used), examples, { ...options, weights, order });
+  expect(plain).not.toEqual(expected);
+  expect(await trainResumably(hostOf(reference), examples, { ...options, weights, order })).toEqual(plain);
+  await expect(trainResumably(hostOf(used), examples, { ...options, weights, order: [3] })).rejects.toThrow(
+    'row 3 of 3',
+  );
+  for (const trainer of [used, reference]) trainer.destroy();
+  model.destroy();
+});
 
 it('ends with the bits of an undisturbed run when the device goes away twice in mid-run', async () => {
   const { host, gpus } = freshHost();

@@ -6,9 +6,18 @@ import { type Checkpoint, type CheckpointStore, createCheckpointWriter, decodeCh
 import type { PreferencePair } from './dpo.ts';
 import { type PairStepRecord, type TrainPairsOptions, trainPairs } from './dpo-train.ts';
 import type { TrainerHost } from './host.ts';
-import { type StepRecord, train } from './train.ts';
-import { inOrder, type TrainFromOptions } from './train-from.ts';
+import { type StepRecord, type TrainOptions, train } from './train.ts';
 import type { Trainer } from './trainer.ts';
+
+/** Where training starts and what it goes over. */
+export interface Course {
+  /** The first adapter, and w₀ of the proximal term. */
+  readonly weights: Float32Array;
+  /** Indices of the rows, in the order in which the steps take them. */
+  readonly order: readonly number[];
+  /** Added by every step; see StepOptions.driftTarget. */
+  readonly drift?: Float32Array | undefined;
+}
 
 export interface Resumption {
   /** Where the last checkpoint lives beyond this process; without it only a lost GPU is survived. */
@@ -23,20 +32,19 @@ export interface Resumption {
   readonly onStoreError?: (error: unknown) => void;
 }
 
-export type ResumableOptions = TrainFromOptions & Resumption;
+export type ResumableOptions = TrainOptions & Course & Resumption;
 
-export type ResumablePairsOptions = TrainPairsOptions &
-  Pick<TrainFromOptions, 'weights' | 'order' | 'drift'> &
-  Resumption;
+export type ResumablePairsOptions = TrainPairsOptions & Course & Resumption;
 
 /**
- * `trainFrom` that survives a lost GPU and an ended process: after every step adapter, moments and step are kept, here and
- * in `store`, and training goes on from there with the same rows and dropout masks, so that it ends with the bits of an
+ * Trains from given weights with fresh AdamW moments, whatever the trainer did before, and survives a lost GPU and an ended
+ * process: after every step adapter, moments and step are kept, here and in `store`, and training goes on from there with the same rows and dropout masks, so that it ends with the bits of an
  * undisturbed run. The same call after a restart finds its checkpoint by a fingerprint of all that decides the result.
- * The checkpoint stays until the caller, who has the result safe, deletes it. Throws as `trainFrom`, and GpuError when the
- * GPU fails three times at one step.
+ * The checkpoint stays until the caller, who has the result safe, deletes it. Returns the trained vector, after an abort the
+ * one reached so far. Throws RangeError for an index without a row, as `train`, and GpuError when the GPU fails three times
+ * at one step.
  */
-export function trainResumably(
+export async function trainResumably(
   host: TrainerHost,
   examples: readonly TokenizedExample[],
   options: ResumableOptions,
@@ -49,7 +57,7 @@ export function trainResumably(
 }
 
 /** The same for preference pairs; see `trainPairs`. */
-export function trainPairsResumably(
+export async function trainPairsResumably(
   host: TrainerHost,
   pairs: readonly PreferencePair[],
   options: ResumablePairsOptions,
@@ -67,7 +75,8 @@ export function trainPairsResumably(
 /** Losses of the GPU in a row, with no step between them, before giving up. */
 const MAX_LOSSES = 3;
 
-type Outer<Record> = Pick<TrainFromOptions, 'weights' | 'order' | 'drift' | 'mu' | 'steps' | 'startStep' | 'signal'> &
+type Outer<Record> = Course &
+  Pick<TrainOptions, 'mu' | 'steps' | 'startStep' | 'signal'> &
   Resumption & { readonly onStep?: (record: Record) => void };
 
 /** The loop of both tasks. `take` takes one step, which once begun is always finished. */
@@ -89,7 +98,7 @@ async function resume<Record>(
     const records: Record[] = [];
     const { step } = point;
     await take(trainer, step, (record) => void records.push(record));
-    const [adapter, optimizer] = [await trainer.adapter(), await trainer.optimizerState()];
+    const { adapter, optimizer } = await trainer.snapshot();
     requireFinite(adapter, step);
     for (const record of records) onStep?.(record);
     return { job, step: step + 1, adapter, optimizer, records: [...point.records, ...records] };
@@ -136,7 +145,7 @@ function start<Record>(job: string, { weights, startStep = 0 }: Outer<Record>): 
 function restore(
   trainer: Trainer,
   point: Checkpoint<unknown>,
-  { weights, drift, mu }: Pick<TrainFromOptions, 'weights' | 'drift' | 'mu'>,
+  { weights, drift, mu }: Pick<Course & TrainOptions, 'weights' | 'drift' | 'mu'>,
 ): void {
   trainer.setAdapter(point.adapter);
   trainer.setOptimizerState(point.optimizer);
@@ -170,4 +179,13 @@ function tokensOf(sequences: readonly TokenizedExample[]): Int32Array {
 
 function bytesOf(values: Float32Array | Int32Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}
+
+/** The rows as `order` names them. Throws RangeError for an index without a row. */
+function inOrder<Row>(rows: readonly Row[], order: readonly number[]): readonly Row[] {
+  return order.map((index) => {
+    const row = rows[index];
+    if (row === undefined) throw new RangeError(`row ${index} of ${rows.length}: the order is for other data`);
+    return row;
+  });
 }

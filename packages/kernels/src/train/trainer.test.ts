@@ -353,14 +353,14 @@ describe('trainer', () => {
     const first = await createTrainer(model, lora);
     first.setAdapter(initAdapter(first.layout, 2));
     await train(first, data, { ...options, steps: 4 });
-    const saved = { adapter: await first.adapter(), state: await first.optimizerState() };
+    const saved = await first.snapshot();
     await train(first, data, { ...options, steps: 7, startStep: 4 });
     const second = await createTrainer(model, lora);
     second.setAdapter(saved.adapter);
-    second.setOptimizerState(saved.state);
+    second.setOptimizerState(saved.optimizer);
     await train(second, data, { ...options, steps: 7, startStep: 4 });
     expect(await second.adapter()).toEqual(await first.adapter());
-    expect(saved.state.t).toBe(4);
+    expect(saved.optimizer.t).toBe(4);
     first.destroy();
     second.destroy();
   });

@@ -1,6 +1,6 @@
 import { writeView } from '../gpu/buffers.ts';
 import { GpuError } from '../gpu/error.ts';
-import { createReadback } from '../gpu/readback.ts';
+import { createReadback, type Readback } from '../gpu/readback.ts';
 import { ModelError } from '../llama/error.ts';
 import type { Model } from '../llama/weights.ts';
 import { type AdapterLayout, adapterLayout, type LoraConfig } from '../lora/layout.ts';
@@ -24,6 +24,12 @@ export interface StepResult {
   readonly tokens: number;
 }
 
+/** From which training goes on as if it had never stopped. */
+export interface TrainerSnapshot {
+  readonly adapter: Float32Array<ArrayBuffer>;
+  readonly optimizer: OptimizerState;
+}
+
 /** Trains one LoRA adapter on one model. Promised calls queue up behind each other; the setters act at once. */
 export interface Trainer extends PairTraining {
   readonly layout: AdapterLayout;
@@ -37,7 +43,8 @@ export interface Trainer extends PairTraining {
   gradients(batch: readonly TokenizedExample[]): Promise<Float32Array<ArrayBuffer>>;
   /** Forgets AdamW's moments and step count. */
   resetOptimizer(): void;
-  optimizerState(): Promise<OptimizerState>;
+  /** Adapter and optimiser in one read-back, enough to go on from. */
+  snapshot(): Promise<TrainerSnapshot>;
   setOptimizerState(state: OptimizerState): void;
   /** Sets w₀ of the proximal term. */
   setReference(vector: Float32Array): void;
@@ -58,6 +65,7 @@ export async function createTrainer(model: Model, lora: LoraConfig, options: Tra
   const programs = createPrograms(model, { layout, vector, gradient }, step, settings);
   const readback = createReadback(gpu, 1024);
   const { queued, requireOpen, close } = createQueue(() => readback.reset());
+  const { release: releaseState, ...state } = stateAccess(model, optimizer, layout.length, { queued, requireOpen });
   const upload = (view: typeof vector, values: Float32Array, what: string) => {
     requireOpen();
     checkVector(values, layout.length, what);
@@ -100,7 +108,7 @@ export async function createTrainer(model: Model, lora: LoraConfig, options: Tra
         return gpu.readF32(gradient, layout.length);
       }),
     ...createPairTraining({ gpu, config, programs, readback, optimizer, pack: settings, queued }),
-    ...stateAccess(model, optimizer, layout.length, { queued, requireOpen }),
+    ...state,
     setReference: (values) => upload(optimizer.reference, values, 'reference adapter'),
     setDrift(values) {
       optimizer.hasDrift = values !== null;
@@ -116,6 +124,7 @@ export async function createTrainer(model: Model, lora: LoraConfig, options: Tra
         programs.destroy();
         optimizer.destroy();
         readback.destroy();
+        releaseState();
       }),
   };
 }
@@ -178,6 +187,7 @@ function stateAccess(
   length: number,
   { queued, requireOpen }: Pick<WorkQueue, 'queued' | 'requireOpen'>,
 ) {
+  let snapshots: Readback | undefined; // made when first asked for: what never stops needs none
   const setOptimizerState = ({ m, v, t }: OptimizerState): void => {
     requireOpen();
     checkVector(m, length, 'AdamW m');
@@ -189,12 +199,16 @@ function stateAccess(
   return {
     setOptimizerState,
     resetOptimizer: () => setOptimizerState({ m: new Float32Array(length), v: new Float32Array(length), t: 0 }),
-    optimizerState: () =>
-      queued(async () => ({
-        m: await gpu.readF32(optimizer.m, length),
-        v: await gpu.readF32(optimizer.v, length),
-        t: optimizer.t,
-      })),
+    snapshot: () =>
+      queued(async () => {
+        snapshots ??= createReadback(gpu, 3 * length);
+        snapshots.reset();
+        for (const view of [optimizer.vector, optimizer.m, optimizer.v]) snapshots.copy(view, length);
+        const bytes = await snapshots.read();
+        const vector = (i: number) => new Float32Array(bytes, i * length * 4, length);
+        return { adapter: vector(0), optimizer: { m: vector(1), v: vector(2), t: optimizer.t } };
+      }),
+    release: () => snapshots?.destroy(),
   };
 }
 
