@@ -1,5 +1,5 @@
 import { type BufferView, createArena } from '../src/gpu/buffers.ts';
-import type { AdapterKind } from '../src/gpu/device.ts';
+import type { AdapterKind, Gpu } from '../src/gpu/device.ts';
 import { createProgramBuilder, type ProgramBuilder } from '../src/gpu/program.ts';
 import { testGpu } from './gpu.ts';
 
@@ -10,14 +10,15 @@ export const ADAPTER_KINDS = ['llvmpipe', 'hardware'] as const satisfies readonl
 
 /**
  * Uploads `buffers`, records a program over them, runs it once on a real WebGPU device and returns what every buffer holds
- * afterwards. `kind` makes ops choose their variants as they would on that kind of adapter.
+ * afterwards. `kind` makes ops choose their variants as they would on that kind of adapter. `device` is by default testGpu's.
  */
 export async function runOp<B extends Record<string, Values>>(
   buffers: B,
   record: (b: ProgramBuilder, views: { readonly [name in keyof B]: BufferView }) => void,
   kind?: AdapterKind,
+  device: Promise<Gpu> = testGpu(),
 ): Promise<B> {
-  const opened = await testGpu();
+  const opened = await device;
   const gpu = kind ? { ...opened, adapter: { ...opened.adapter, kind } } : opened;
   const arena = createArena(gpu.device);
   const names = Object.keys(buffers) as (keyof B & string)[];

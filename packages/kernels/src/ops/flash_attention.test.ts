@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { testGpu } from '../../test/gpu.ts';
+import { quicklyCompilingGpu, testGpu } from '../../test/gpu.ts';
 import { dot, expectAllClose, numericGradient, randomValues, relativeL2, unwritten } from '../../test/reference.ts';
 import { ADAPTER_KINDS, runOp } from '../../test/run-op.ts';
 import type { AdapterKind } from '../gpu/device.ts';
@@ -82,14 +82,20 @@ const { adapter } = await testGpu();
 const suited = (kind: AdapterKind, shapes: AttentionShape[]) =>
   kind === adapter.kind || kind !== 'hardware' ? shapes : shapes.map((shape) => ({ ...shape, headDim: 22 }));
 
-vi.setConfig({ testTimeout: 300_000 }); // llvmpipe compiles the backward kernels for hardware for a minute, once
+vi.setConfig({ testTimeout: 300_000 }); // without SwiftShader, llvmpipe compiles the backward kernels for hardware for minutes
+
+const run = <B extends Parameters<typeof runOp>[0]>(
+  buffers: B,
+  record: Parameters<typeof runOp<B>>[1],
+  kind: AdapterKind,
+): Promise<B> => runOp(buffers, record, kind, kind === 'hardware' ? quicklyCompilingGpu() : testGpu());
 
 describe.each(ADAPTER_KINDS)('flash attention, variant for %s', (kind) => {
   it.each(suited(kind, [...SMALL, ...LARGE, { batch: 1, seq: 1, heads: 2, kvHeads: 1, headDim: 4 }]))(
     'forward of %o',
     async (shape) => {
       const buffers = buffersFor(shape);
-      const { out, lse } = await runOp(buffers, (b, views) => flashAttentionForward(b, { ...views, ...shape }), kind);
+      const { out, lse } = await run(buffers, (b, views) => flashAttentionForward(b, { ...views, ...shape }), kind);
       const expected = reference(buffers.q, buffers.k, buffers.v, buffers.segments, shape);
       expectAllClose(out, expected.out);
       expectAllClose(lse, expected.lse);
@@ -97,7 +103,7 @@ describe.each(ADAPTER_KINDS)('flash attention, variant for %s', (kind) => {
   );
 
   const both = (shape: AttentionShape, buffers: ReturnType<typeof buffersFor>) =>
-    runOp(
+    run(
       buffers,
       (b, views) => {
         flashAttentionForward(b, { ...views, ...shape });
@@ -134,7 +140,7 @@ describe.each(ADAPTER_KINDS)('flash attention, variant for %s', (kind) => {
     async (shape) => {
       const flash = await both(shape, buffersFor(shape));
       const probs = shape.batch * shape.heads * shape.seq ** 2;
-      const materialised = await runOp(
+      const materialised = await run(
         { ...buffersFor(shape), probs: unwritten(probs), dprobs: unwritten(probs) },
         (b, views) => {
           attentionForward(b, { ...views, ...shape });
@@ -165,15 +171,15 @@ describe.each(ADAPTER_KINDS)('flash attention, variant for %s', (kind) => {
     const shape = { batch: 1, seq: 40, heads: 2, kvHeads: 1, headDim: 22 };
     const buffers = buffersFor(shape, new Uint32Array(40));
     buffers.q = randomValues(5, buffers.q.length, 300);
-    const { out } = await runOp(buffers, (b, views) => flashAttentionForward(b, { ...views, ...shape }), kind);
+    const { out } = await run(buffers, (b, views) => flashAttentionForward(b, { ...views, ...shape }), kind);
     expect(relativeL2(out, reference(buffers.q, buffers.k, buffers.v, buffers.segments, shape).out)).toBeLessThan(1e-3);
   });
 
   it('refuses heads that it has no tile for', async () => {
     for (const headDim of [7, 130]) {
       const shape = { batch: 1, seq: 4, heads: 1, kvHeads: 1, headDim };
-      const run = runOp(buffersFor(shape), (b, views) => flashAttentionForward(b, { ...views, ...shape }), kind);
-      await expect(run).rejects.toThrow('expected even ones up to 128');
+      const refused = run(buffersFor(shape), (b, views) => flashAttentionForward(b, { ...views, ...shape }), kind);
+      await expect(refused).rejects.toThrow('expected even ones up to 128');
     }
   });
 });
