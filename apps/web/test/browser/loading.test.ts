@@ -173,7 +173,8 @@ describe('a model of the hub', () => {
     await page.evaluate(() => loading.start());
     const got = await page.evaluate(([from, given]) => loading.quantize(from, given), [MODEL, options] as const);
     expect(got).toMatchObject({ hashes: expected.hashes, norm: expected.norm });
-    expect(got.firstDoneBytes).toBeGreaterThan(9 * SHARD_BYTES);
+    // The kill may come before the ninth is noted down, and the tensor that its end cuts is read again.
+    expect(got.firstDoneBytes).toBeGreaterThan(7 * SHARD_BYTES);
     const read = hub.requests.slice(before).reduce((sum, { server, range }) => {
       const [, start = 0, end = 0] = /bytes=(\d+)-(\d+)/.exec(range ?? '')?.map(Number) ?? [];
       return server === 'cdn' && end > start ? sum + end + 1 - start : sum;
