@@ -43,23 +43,24 @@ function makeWeights(arena: Arena, dtype: Matrix['dtype'], outputs: number, inpu
   };
 }
 
-// (rows, inputs, outputs): one row, fewer rows than a tile, tiles with remainders in every direction, a key projection of
-// grouped-query attention (fewer outputs than inputs), inputs that 16 does not divide, odd vocabulary.
+// (rows, inputs, outputs): one row; less than a tile, inputs that 16 does not divide; remainders in every direction where 16
+// weights are loaded at once; whole tiles. Few, because every variant computes all of them with both kinds of weights.
 const SHAPES = [
   [1, 64, 64],
-  [3, 20, 7],
-  [5, 64, 65],
-  [65, 128, 32],
-  [65, 44, 105],
-  [130, 4, 130],
+  [5, 20, 7],
+  [67, 48, 105],
+  [128, 128, 128],
 ] as const;
+
+/** A loaded machine may take half a minute to compile the largest tiles. */
+const COMPILING = { timeout: 240_000 };
 
 const DTYPES = ['int8', 'f32'] as const;
 const names = <V extends string>(variants: Record<V, MatmulVariant<unknown>>) => Object.keys(variants) as V[];
 const each = <V extends string>(variants: Record<V, MatmulVariant<unknown>>) =>
   DTYPES.flatMap((dtype) => names(variants).map((variant) => ({ dtype, variant })));
 
-describe.each(each(FORWARD_VARIANTS))('matmul forward, $dtype weights, $variant', ({ dtype, variant }) => {
+describe.each(each(FORWARD_VARIANTS))('matmul forward, $dtype weights, $variant', COMPILING, ({ dtype, variant }) => {
   it.each(SHAPES)('%i × %i → %i', async (rows, inputs, outputs) => {
     const gpu = await testGpu();
     if (!FORWARD_VARIANTS[variant].supports(gpu)) return; // lanes made for another width of SIMD
@@ -85,7 +86,7 @@ describe.each(each(FORWARD_VARIANTS))('matmul forward, $dtype weights, $variant'
   });
 });
 
-describe.each(each(BACKWARD_VARIANTS))('matmul backward, $dtype weights, $variant', ({ dtype, variant }) => {
+describe.each(each(BACKWARD_VARIANTS))('matmul backward, $dtype weights, $variant', COMPILING, ({ dtype, variant }) => {
   it.each(SHAPES)('%i × %i → %i', async (rows, inputs, outputs) => {
     const gpu = await testGpu();
     if (!BACKWARD_VARIANTS[variant].supports(gpu)) return; // lanes made for another width of SIMD
@@ -117,7 +118,7 @@ describe.each(each(BACKWARD_VARIANTS))('matmul backward, $dtype weights, $varian
 });
 
 // Every variant adds up in the order of k, and powers of two that come and go round nothing.
-it.each(DTYPES)('gives the same bits whatever the variant and the pieces, %s weights', async (dtype) => {
+it.each(DTYPES)('gives the same bits whatever the variant and the pieces, %s weights', COMPILING, async (dtype) => {
   const gpu = await testGpu();
   const arena = createArena(gpu.device);
   const [rows, inputs, outputs] = [70, 48, 37];
