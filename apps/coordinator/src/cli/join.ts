@@ -71,6 +71,7 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
     source,
     lora,
     load: loadOnGpu,
+    longestRow: maxSeqLength,
     tuning: fileTuningStore(join(options.stateDir, 'gpu.json')),
   });
   const { adapter } = (await host.opened()).gpu;

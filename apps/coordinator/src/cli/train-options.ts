@@ -109,7 +109,7 @@ export function checkTrainOptions({ data, tokens, task, beta, promptSeq }: Train
 }
 
 /** What of the options decides how the engine computes. */
-export function trainerOptions({ pack, precision, plan, budget, attention }: TrainOptions): TrainerOptions {
+export function trainerOptions({ pack, precision, plan, budget, attention, seq }: TrainOptions): TrainerOptions {
   const budgetBytes = budget === undefined ? {} : { budgetBytes: Math.floor(budget * 2 ** 30) };
-  return { packing: pack, precision, plan, attention, ...budgetBytes };
+  return { packing: pack, precision, plan, attention, longestRow: seq, ...budgetBytes };
 }

@@ -52,7 +52,10 @@ export async function openEngine(
   const tokenizer = loadTokenizer(await source.tokenizerJson(), source.config);
   const budgetKey = `budget of ${ref.id}, bytes`;
   const budgetBytes = await known.get(budgetKey);
-  const trainer = await createTrainer(model, config.lora, typeof budgetBytes === 'number' ? { budgetBytes } : {});
+  const trainer = await createTrainer(model, config.lora, {
+    longestRow: config.maxSeqLength,
+    ...(typeof budgetBytes === 'number' ? { budgetBytes } : {}),
+  });
   const layout = adapterLayout(model.config, config.lora);
   let tuned: Float32Array | null = null;
   const adapter = (): Float32Array => {

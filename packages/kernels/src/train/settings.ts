@@ -35,6 +35,8 @@ export interface ComputeOptions {
   readonly budgetBytes?: number;
   /** Default 'auto': where it is faster or the materialised one does not fit. */
   readonly attention?: AttentionKind | 'auto';
+  /** Tokens of the longest row to come: the plan is chosen so that it fits the budget. Default: 512. */
+  readonly longestRow?: number;
 }
 
 /** ComputeOptions decided for a model on its adapter, once: the same shape is always computed in the same way. */
@@ -62,7 +64,8 @@ export function computeSettings(model: Model, layout: AdapterLayout, options: Co
   };
   const fixed = { dtype, precision, logitChunkBytes, bindingBytes };
   const request = { ...fixed, budgetBytes, plan: options.plan, microBatchTokens };
-  const usual = usualPlan(config, lora, request, attentionFor);
+  const longest = Math.max(USUAL_SEQ, options.longestRow ?? 0);
+  const usual = usualPlan(config, lora, { ...request, seq: Math.min(longest, config.maxPositions) }, attentionFor);
   const { plan, seq } = usual;
   const capacityOf = (shape: BatchShape): Capacity =>
     requiredCapacity(config, shape, { attention: attentionFor(shape), bindingBytes });
@@ -104,14 +107,14 @@ export function computeSettings(model: Model, layout: AdapterLayout, options: Co
   };
 }
 
-/** The plan for rows of the usual length, or for the longest that fits the budget. */
+/** The plan for rows of the length asked for, or for the longest that fits the budget. */
 function usualPlan(
   config: LlamaConfig,
   lora: LoraConfig,
-  request: Omit<ChoiceRequest, 'seq' | 'attention'>,
+  request: Omit<ChoiceRequest, 'attention'>,
   attentionFor: ComputeSettings['attentionFor'],
 ): MemoryPlan {
-  let seq = Math.min(USUAL_SEQ, config.maxPositions);
+  let { seq } = request;
   let failure: unknown;
   for (; seq >= 1; seq = Math.floor(seq / 2)) {
     const batch = Math.max(1, Math.floor((request.microBatchTokens ?? MICRO_BATCH_TOKENS) / seq));

@@ -365,6 +365,22 @@ describe('trainer', () => {
     second.destroy();
   });
 
+  it('chooses the plan for the longest row to come, not when that row comes', async () => {
+    const config = { ...TINY, layers: 8, maxPositions: 1500 };
+    const model = await loadModel(await testGpu(), randomSource(config, 'int8'));
+    const inputIds = Array.from({ length: 1400 }, (_, t) => (t * 7) % config.vocabSize);
+    const row = { inputIds, labels: inputIds.map((id, t) => (t < 1300 ? -100 : id)) };
+    const options = { attention: 'flash', budgetBytes: 6 * 2 ** 20 } as const;
+    const blind = await createTrainer(model, ALL, options);
+    await expect(blind.gradients([row])).rejects.toThrow(/plan A takes/);
+    blind.destroy();
+    const told = await createTrainer(model, ALL, { ...options, longestRow: 1400 });
+    expect((await told.step([row], { learningRate: 0.01 })).tokens).toBe(1399);
+    expect(told.bytes).toBeLessThan(6 * 2 ** 20);
+    told.destroy();
+    model.destroy();
+  });
+
   it('goes on after a step that failed half way', async () => {
     const model = await tinyModel('f32');
     const trainer = await createTrainer(model, ALL, { maxBatchRows: 1 });
