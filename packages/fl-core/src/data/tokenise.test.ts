@@ -32,9 +32,10 @@ describe('loadTokenizer', () => {
     expect(tokenizer.encode('a</s>', { bos: false, special: true })).toContain(2);
   });
 
-  it('gives every text back', () => {
+  it('gives every text back, but for the sign that stands for a space in the vocabulary', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'grapheme' }), (text) => {
+      fc.property(fc.string({ unit: 'grapheme' }), (raw) => {
+        const text = raw.replaceAll('▁', '');
         expect(tokenizer.decode(tokenizer.encode(text, { bos: true }))).toBe(text);
       }),
     );
