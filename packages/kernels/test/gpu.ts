@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { afterAll } from 'vitest';
 import { type Gpu, openGpu } from '../src/gpu/device.ts';
 import { openNodeGpu } from '../src/gpu/node.ts';
+import { restWhileWaiting } from '../src/gpu/rest.ts';
 
 let opened: Promise<Gpu> | undefined;
 
@@ -28,7 +29,7 @@ export function quicklyCompilingGpu(): Promise<Gpu> {
     const { create } = await import('webgpu');
     const entryPoint = create([]);
     entryPoints.push(entryPoint);
-    const swiftShader = await openGpu(entryPoint, { allowSoftware: true });
+    const swiftShader = await openGpu(entryPoint, { allowSoftware: true, wait: restWhileWaiting });
     process.env.VK_ICD_FILENAMES = driver;
     return swiftShader;
   });

@@ -2,6 +2,7 @@ import { GpuError } from './error.ts';
 import { compileKernel, type Kernel, type Overrides } from './kernel.ts';
 import { createCounted, type GpuMemory, memoryOf } from './memory.ts';
 import { createPace, type Pace } from './pace.ts';
+import type { Wait } from './rest.ts';
 
 /** What kind of processor stands behind the adapter; kernels choose their variant by it. */
 export type AdapterKind = 'hardware' | 'llvmpipe' | 'swiftshader';
@@ -29,6 +30,8 @@ export interface Gpu {
   pipeline(kernel: Kernel, overrides?: Overrides): Promise<GPUComputePipeline>;
   /** Throws the first uncaptured error or device loss; every run and read-back calls it. */
   check(): void;
+  /** Awaits what the GPU has to finish first. */
+  readonly wait: Wait;
   /** Resolves when all submitted work is done; throws as `check` does. */
   idle(): Promise<void>;
   /** Copies `elements` 4-byte elements back to the CPU. */
@@ -56,6 +59,8 @@ const WANTED_FEATURES = [
 export interface OpenGpuOptions {
   /** Accept a CPU rasteriser (llvmpipe, SwiftShader). Off by default: a large model on one would never finish. */
   readonly allowSoftware?: boolean;
+  /** How finished work is awaited. Default: plainly. */
+  readonly wait?: Wait;
 }
 
 /** Describes an adapter without opening it. */
@@ -103,10 +108,10 @@ export async function openGpu(gpu: GPU | undefined, options: OpenGpuOptions = {}
     requiredFeatures: WANTED_FEATURES.filter((feature) => adapter.features.has(feature)),
     requiredLimits: { ...summary.limits },
   });
-  return wrapDevice(device, summary);
+  return wrapDevice(device, summary, options.wait ?? ((work) => work));
 }
 
-function wrapDevice(device: GPUDevice, adapter: AdapterSummary): Gpu {
+function wrapDevice(device: GPUDevice, adapter: AdapterSummary, wait: Wait): Gpu {
   const memory = memoryOf(device);
   const pipelines = new Map<Kernel, Map<string, Promise<GPUComputePipeline>>>();
   let failure: GpuError | undefined;
@@ -127,7 +132,7 @@ function wrapDevice(device: GPUDevice, adapter: AdapterSummary): Gpu {
     if (destroyed) throw new GpuError('device-lost', 'the GPU device was closed');
   };
   const idle = async () => {
-    await device.queue.onSubmittedWorkDone();
+    await wait(device.queue.onSubmittedWorkDone());
     check();
   };
   const read = async (view: { buffer: GPUBuffer; offset: number }, elements: number): Promise<ArrayBuffer> => {
@@ -138,7 +143,7 @@ function wrapDevice(device: GPUDevice, adapter: AdapterSummary): Gpu {
     encoder.copyBufferToBuffer(view.buffer, view.offset, staging, 0, elements * 4);
     device.queue.submit([encoder.finish()]);
     try {
-      await staging.mapAsync(0x1); // GPUMapMode.READ
+      await wait(staging.mapAsync(0x1)); // GPUMapMode.READ
       return staging.getMappedRange().slice(0);
     } catch (error) {
       check();
@@ -155,6 +160,7 @@ function wrapDevice(device: GPUDevice, adapter: AdapterSummary): Gpu {
     memory,
     pace: createPace(adapter.kind),
     check,
+    wait,
     idle,
     pipeline(kernel, overrides = {}) {
       let variants = pipelines.get(kernel);

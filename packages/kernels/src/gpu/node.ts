@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { type Gpu, type OpenGpuOptions, openGpu } from './device.ts';
 import { GpuError } from './error.ts';
+import { restWhileWaiting } from './rest.ts';
 
 export { directorySink, directorySource, fileTuningStore } from './node-files.ts';
 
@@ -49,7 +50,7 @@ export async function nodeGpu(options: OpenGpuOptions = {}): Promise<GPU> {
 /** Opens this machine's GPU from Node; software adapters only with `allowSoftware`. Throws GpuError with what to install. */
 export async function openNodeGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
   try {
-    return await openGpu(await nodeGpu(options), options);
+    return await openGpu(await nodeGpu(options), { wait: restWhileWaiting, ...options });
   } catch (error) {
     if (error instanceof GpuError && error.code === 'no-adapter') {
       throw new GpuError(

@@ -30,7 +30,7 @@ export function createReadback(gpu: Gpu, elements: number): Readback {
   const map = async ({ buffer }: Part, size: number): Promise<Uint8Array> => {
     if (size === 0) return new Uint8Array(0);
     try {
-      await buffer.mapAsync(0x1, 0, size); // GPUMapMode.READ
+      await gpu.wait(buffer.mapAsync(0x1, 0, size)); // GPUMapMode.READ
     } catch (error) {
       gpu.check();
       throw new GpuError('device-lost', `read-back failed: ${String(error)}`);
