@@ -1,8 +1,7 @@
-import { readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
 import { parseDataset, type TemplateId, type Tokenizer, tokenizeRows } from '@cotune/fl-core';
 import { note, UserError } from './output.ts';
 import { type RejectedLine, reportRejected } from './rejected-rows.ts';
+import { collectRows } from './row-files.ts';
 import { collectTokenRows, parseTokenRow, type TokenizedExample, type TokenLimits } from './token-rows.ts';
 
 export interface TokenizedData {
@@ -15,20 +14,18 @@ export async function loadData(
   files: readonly string[],
   options: { tokenizer: Tokenizer; template: TemplateId; maxSeqLength: number },
 ): Promise<TokenizedData> {
-  const examples: TokenizedExample[] = [];
-  const rejected: RejectedLine[] = [];
-  let truncatedRows = 0;
-  for (const file of files) {
-    const data = parseDataset(await readFile(file), { fileName: basename(file) });
-    for (const row of data.rejected) rejected.push({ file, ...row });
-    const tokenized = tokenizeRows(data.rows, options);
-    for (const example of tokenized.examples) examples.push(example); // too many to spread into one call
-    truncatedRows += tokenized.truncatedRows;
-    for (const row of tokenized.rejected) rejected.push({ file, ...row });
-  }
+  const collected = await collectRows(files, (bytes, fileName) => {
+    const data = parseDataset(bytes, { fileName });
+    const { examples: rows, truncatedRows, rejected } = tokenizeRows(data.rows, options);
+    return { rows, truncatedRows, rejected: [...data.rejected, ...rejected] };
+  });
+  const { rows: examples, rejected, truncatedRows } = collected;
   if (truncatedRows > 0) note(`${truncatedRows} rows were cut at ${options.maxSeqLength} tokens`);
   reportRejected(rejected);
-  if (examples.length === 0) throw new UserError(`no usable training row in ${files.join(', ')}`);
+  if (examples.length === 0)
+    throw new UserError(
+      `no usable training row in ${files.join(', ')}: rejected rows are listed above with the reason; the README names the formats`,
+    );
   return { examples, rejected };
 }
 

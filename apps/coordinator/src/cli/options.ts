@@ -1,5 +1,6 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { LORA_TARGETS, type LoraTarget } from '@cotune/kernels';
 import { InvalidArgumentError } from 'commander';
 
 /** What outlives a command: resume tokens, cached models, what is known of this machine's GPU. */
@@ -40,6 +41,14 @@ export function oneOf<const Choices extends readonly string[]>(choices: Choices)
 export function listOf<const Choices extends readonly string[]>(choices: Choices): (text: string) => Choices[number][] {
   const parse = oneOf(choices);
   return (text) => text.split(',').map((part) => parse(part.trim()));
+}
+
+const TARGET_NAMES = LORA_TARGETS.map((target) => target.replace('_proj', ''));
+
+/** The linears that get an adapter, `q,v` or `q_proj,v_proj`, in the order of the layer. */
+export function loraTargets(text: string): LoraTarget[] {
+  const names = listOf(TARGET_NAMES)(text.replaceAll('_proj', ''));
+  return LORA_TARGETS.filter((target) => names.includes(target.replace('_proj', '')));
 }
 
 /** Collects a repeatable option. */

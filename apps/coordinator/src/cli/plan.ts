@@ -3,7 +3,6 @@ import {
   choosePlan,
   FLASH_ROW_TOKENS,
   type LlamaConfig,
-  LORA_TARGETS,
   type LoraConfig,
   type LoraTarget,
   type MemoryPlan,
@@ -16,7 +15,7 @@ import {
 } from '@cotune/kernels';
 import { Command } from 'commander';
 import { openModelFiles, type WeightDtype } from './model.ts';
-import { decimal, integer, listOf, oneOf } from './options.ts';
+import { decimal, integer, loraTargets, oneOf } from './options.ts';
 import { printResult, UserError } from './output.ts';
 
 interface PlanOptions {
@@ -42,7 +41,7 @@ export function planCommand(): Command {
     .description('GPU memory and arithmetic of LoRA training, by part and plan; allocates nothing')
     .requiredOption('--model <dir>', `model directory, or one of ${PRESET_IDS.join(', ')}`)
     .option('--rank <n>', 'LoRA rank', integer(1, 256), 8)
-    .option('--targets <list>', 'linears: q,k,v,o,gate,up,down', targetList, ['q_proj', 'v_proj'] as LoraTarget[])
+    .option('--targets <list>', 'linears: q,k,v,o,gate,up,down', loraTargets, ['q_proj', 'v_proj'] as LoraTarget[])
     .option('--seq <n>', 'tokens of a row', integer(1), 512)
     .option('--micro-batch <tokens>', 'most tokens that go through the model at once', integer(1), 2048)
     .option('--precision <p>', PRECISIONS.join(', '), oneOf(PRECISIONS), 'f32')
@@ -58,12 +57,6 @@ export function planCommand(): Command {
     .option('--tflops <n>', 'speed to reckon with, in TFLOP/s: adds time', decimal(0))
     .option('--json', 'print one JSON object')
     .action(runPlan);
-}
-
-const TARGET_NAMES = LORA_TARGETS.map((target) => target.replace('_proj', ''));
-function targetList(text: string): LoraTarget[] {
-  const names = listOf(TARGET_NAMES)(text.replaceAll('_proj', ''));
-  return LORA_TARGETS.filter((target) => names.includes(target.replace('_proj', '')));
 }
 
 async function runPlan(options: PlanOptions): Promise<void> {

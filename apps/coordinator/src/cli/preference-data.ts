@@ -1,8 +1,7 @@
-import { readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
 import { parsePreferences, type TemplateId, type Tokenizer, tokenizePairs } from '@cotune/fl-core';
 import { note, UserError } from './output.ts';
 import { type RejectedLine, reportRejected } from './rejected-rows.ts';
+import { collectRows } from './row-files.ts';
 import { collectTokenRows, parseTokenRow, type TokenizedExample, type TokenLimits } from './token-rows.ts';
 
 /** Two responses to one prompt, of which the first was preferred. */
@@ -25,20 +24,18 @@ export interface PairDataOptions {
 
 /** Reads and tokenises files of preference pairs; rejected rows are listed, never fatal. Throws UserError when nothing is left. */
 export async function loadPairs(files: readonly string[], options: PairDataOptions): Promise<TokenizedPairs> {
-  const pairs: TokenizedPair[] = [];
-  const rejected: RejectedLine[] = [];
-  let truncatedRows = 0;
-  for (const file of files) {
-    const data = parsePreferences(await readFile(file), { fileName: basename(file) });
-    for (const row of data.rejected) rejected.push({ file, ...row });
-    const tokenized = tokenizePairs(data.rows, options);
-    for (const pair of tokenized.pairs) pairs.push(pair); // too many to spread into one call
-    truncatedRows += tokenized.truncatedRows;
-    for (const row of tokenized.rejected) rejected.push({ file, ...row });
-  }
+  const collected = await collectRows(files, (bytes, fileName) => {
+    const data = parsePreferences(bytes, { fileName });
+    const { pairs: rows, truncatedRows, rejected } = tokenizePairs(data.rows, options);
+    return { rows, truncatedRows, rejected: [...data.rejected, ...rejected] };
+  });
+  const { rows: pairs, rejected, truncatedRows } = collected;
   if (truncatedRows > 0) note(`${truncatedRows} pairs were cut to ${options.maxSeqLength} tokens`);
   reportRejected(rejected);
-  if (pairs.length === 0) throw new UserError(`no usable preference pair in ${files.join(', ')}`);
+  if (pairs.length === 0)
+    throw new UserError(
+      `no usable preference pair in ${files.join(', ')}: expected prompt, chosen and rejected, or HH-RLHF transcripts`,
+    );
   return { pairs, rejected };
 }
 

@@ -1,8 +1,8 @@
 import { TEMPLATE_IDS, type TemplateId } from '@cotune/fl-core';
-import { LORA_TARGETS, type LoraTarget, PRECISIONS, type TrainerOptions } from '@cotune/kernels';
+import { type LoraTarget, PRECISIONS, type TrainerOptions } from '@cotune/kernels';
 import type { Command } from 'commander';
 import type { WeightDtype } from './model.ts';
-import { collect, decimal, integer, listOf, oneOf } from './options.ts';
+import { collect, decimal, integer, loraTargets, oneOf } from './options.ts';
 import { UserError } from './output.ts';
 
 export const TASKS = ['sft', 'dpo'] as const;
@@ -53,7 +53,7 @@ export function withTrainOptions(command: Command): Command {
     .option('--adapter <dir>', 'PEFT directory to start from; its rank, alpha and targets are kept')
     .option('--rank <n>', 'LoRA rank', integer(1, 256), 8)
     .option('--alpha <a>', 'LoRA alpha; the update is scaled by alpha / rank', decimal(0), 16)
-    .option('--targets <list>', 'linears: q,k,v,o,gate,up,down', shortTargets, ['q_proj', 'v_proj'] as LoraTarget[])
+    .option('--targets <list>', 'linears: q,k,v,o,gate,up,down', loraTargets, ['q_proj', 'v_proj'] as LoraTarget[])
     .option('--dropout <p>', 'dropout on the LoRA input', decimal(0, 0.9), 0)
     .option('--beta <b>', 'dpo: how strongly the base model holds the adapter (default: 0.1)', decimal(1e-6))
     .option('--lr <rate>', 'learning rate', decimal(0), 5e-5)
@@ -88,12 +88,6 @@ export function withTrainOptions(command: Command): Command {
     )
     .option('--software', 'allow a software adapter for a large model')
     .option('--json', 'print one JSON object at the end');
-}
-
-const TARGET_NAMES = LORA_TARGETS.map((target) => target.replace('_proj', ''));
-function shortTargets(text: string): LoraTarget[] {
-  const names = listOf([...TARGET_NAMES])(text.replaceAll('_proj', ''));
-  return LORA_TARGETS.filter((target) => names.includes(target.replace('_proj', '')));
 }
 
 /** Refuses combinations that would silently mean something else. */
