@@ -179,7 +179,10 @@ describe('a model of the hub', () => {
       const [, start = 0, end = 0] = /bytes=(\d+)-(\d+)/.exec(range ?? '')?.map(Number) ?? [];
       return server === 'cdn' && end > start ? sum + end + 1 - start : sum;
     }, 0);
-    expect(read).toBeLessThan(25_000_000);
+    // Four bytes of source for each byte done need not be read again, but for the tensor that the end of it cuts.
+    const sourceBytes = Object.values(checkpoint.files).reduce((sum, { length }) => sum + length, 0);
+    const largestTensorBytes = 4 * 128 * 20_000;
+    expect(read).toBeLessThan(sourceBytes - 3.9 * got.firstDoneBytes + largestTensorBytes);
     const stored = await page.evaluate((name) => loading.storedFiles(name), folder);
     expect(stored).toEqual(Object.keys(expected.files).sort());
     await close();
