@@ -17,7 +17,7 @@ import type { BlobFile, BlobStore } from './blobs/blob-store.ts';
 export async function aggregate(
   blobs: BlobStore,
   config: RunConfig,
-  effect: Pick<Extract<Effect, { type: 'aggregate' }>, 'round' | 'updates' | 'adapter' | 'algorithmState'>,
+  effect: Pick<Extract<Effect, { type: 'aggregate' }>, 'round' | 'updates' | 'clients' | 'adapter' | 'algorithmState'>,
 ): Promise<{ adapter: BlobRef; algorithmState: StoredBlob | null }> {
   const files: BlobFile[] = [];
   try {
@@ -33,6 +33,7 @@ export async function aggregate(
       adapter: await blobs.read(effect.adapter.sha256),
       algorithmState: effect.algorithmState && (await blobs.read(effect.algorithmState.sha256)),
       updates,
+      clients: effect.clients,
       round: effect.round,
     });
     const algorithmState = next.algorithmState && (await blobs.put('state', next.algorithmState));

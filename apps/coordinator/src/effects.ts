@@ -145,6 +145,7 @@ export function createEffects(services: EffectServices): EffectPerformer {
       attempt,
       deadlineMs,
       adapter: state.adapter,
+      algorithmState: null,
       plan,
     });
   };

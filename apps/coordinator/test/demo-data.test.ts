@@ -6,9 +6,9 @@ import { describe, expect, it } from 'vitest';
 import { assets, DEMO_PARTICIPANTS } from '../src/demo/assets.ts';
 import { demoRunConfig } from '../src/demo/run-config.ts';
 
-const rowsOf = (file: string) => parseDataset(readFileSync(file), { fileName: 'demo.jsonl' }).rows;
-const shards = Array.from({ length: DEMO_PARTICIPANTS }, (_, i) => rowsOf(assets.demoShard(i + 1)));
-const test = rowsOf(assets.demoTest());
+const rowsOf = async (file: string) => (await parseDataset(readFileSync(file), { fileName: 'demo.jsonl' })).rows;
+const shards = await Promise.all(Array.from({ length: DEMO_PARTICIPANTS }, (_, i) => rowsOf(assets.demoShard(i + 1))));
+const test = await rowsOf(assets.demoTest());
 const labels = (rows: readonly { response: string }[]) => [...new Set(rows.map((row) => row.response))].sort();
 
 describe('demo data', () => {

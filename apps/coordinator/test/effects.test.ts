@@ -13,7 +13,15 @@ const config = runConfig.parse({
   evaluationId: 'held-out',
 });
 const adapter = { url: '/api/adapters/x', sha256: 'ab'.repeat(32), bytes: 20 };
-const aggregation: Effect = { type: 'aggregate', round: 0, attempt: 0, updates: [], adapter, algorithmState: null };
+const aggregation: Effect = {
+  type: 'aggregate',
+  round: 0,
+  attempt: 0,
+  updates: [],
+  clients: 0,
+  adapter,
+  algorithmState: null,
+};
 
 /** An engine that only notes what it is told. */
 function notingRun() {

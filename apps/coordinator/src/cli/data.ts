@@ -14,8 +14,8 @@ export async function loadData(
   files: readonly string[],
   options: { tokenizer: Tokenizer; template: TemplateId; maxSeqLength: number },
 ): Promise<TokenizedData> {
-  const collected = await collectRows(files, (bytes, fileName) => {
-    const data = parseDataset(bytes, { fileName });
+  const collected = await collectRows(files, async (bytes, fileName) => {
+    const data = await parseDataset(bytes, { fileName });
     const { examples: rows, truncatedRows, rejected } = tokenizeRows(data.rows, options);
     return { rows, truncatedRows, rejected: [...data.rejected, ...rejected] };
   });

@@ -64,7 +64,7 @@ async function inspectAdapter(path: string, modelPath: string | undefined): Prom
 
 async function inspectData(path: string): Promise<Record<string, unknown>> {
   if (extname(path) === '.safetensors') throw new UserError(`${path}: give the directory that holds it`);
-  const data = parseDataset(await readFile(path), { fileName: basename(path) });
+  const data = await parseDataset(await readFile(path), { fileName: basename(path) });
   return {
     kind: 'data',
     format: data.format,

@@ -24,8 +24,8 @@ export interface PairDataOptions {
 
 /** Reads and tokenises files of preference pairs; rejected rows are listed, never fatal. Throws UserError when nothing is left. */
 export async function loadPairs(files: readonly string[], options: PairDataOptions): Promise<TokenizedPairs> {
-  const collected = await collectRows(files, (bytes, fileName) => {
-    const data = parsePreferences(bytes, { fileName });
+  const collected = await collectRows(files, async (bytes, fileName) => {
+    const data = await parsePreferences(bytes, { fileName });
     const { pairs: rows, truncatedRows, rejected } = tokenizePairs(data.rows, options);
     return { rows, truncatedRows, rejected: [...data.rejected, ...rejected] };
   });

@@ -114,7 +114,7 @@ async function openRun(coordinator: Coordinator, config: RunConfig): Promise<str
 /** A held-out file, once it is known to have rows. */
 async function heldOutFile(file: string): Promise<HeldOutFile> {
   if (!existsSync(file)) throw new UserError(`no such file: ${file}`);
-  const { rows } = parseDataset(await readFile(file), { fileName: basename(file) });
+  const { rows } = await parseDataset(await readFile(file), { fileName: basename(file) });
   if (rows.length === 0) throw new UserError(`no usable row to evaluate on in ${file}`);
   return { id: slug(basename(file)), title: basename(file), file: resolve(file) };
 }

@@ -22,12 +22,12 @@ export async function fetchTokenizer(modelUrl: string): Promise<Tokenizer> {
 }
 
 /** Parses and tokenises a file. Bad rows are listed by line; throws DataError only when the whole file is of no use. */
-export function readDataset(
+export async function readDataset(
   file: { readonly name: string; readonly bytes: Uint8Array },
   tokenizer: Tokenizer,
   { template, maxSeqLength }: DataSettings,
-): LocalData {
-  const dataset = parseDataset(file.bytes, { fileName: file.name });
+): Promise<LocalData> {
+  const dataset = await parseDataset(file.bytes, { fileName: file.name });
   const { examples, rows, rejected, truncatedRows } = tokenizeRows(dataset.rows, { template, tokenizer, maxSeqLength });
   const allRejected = [...dataset.rejected, ...rejected].sort((a, b) => a.line - b.line);
   const preview = rows.slice(0, PREVIEW_ROWS).map(({ prompt, response }, i) => ({

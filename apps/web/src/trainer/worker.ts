@@ -36,7 +36,11 @@ const api: TrainerApi = {
   async readData(seat, file, settings) {
     const stored = file ? { name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) } : await keptData(seat);
     if (!stored) return null;
-    const read = readDataset(stored, await tokenizerOf(new URL(settings.modelUrl, location.origin).href), settings);
+    const read = await readDataset(
+      stored,
+      await tokenizerOf(new URL(settings.modelUrl, location.origin).href),
+      settings,
+    );
     data = read;
     if (file && read.examples.length > 0) await keepData(seat, stored);
     return read.report;

@@ -28,6 +28,8 @@ export interface AggregateInput {
   /** What the previous round returned; null before the first. */
   readonly algorithmState: Uint8Array | null;
   readonly updates: readonly EncodedUpdate[];
+  /** N: everyone who had joined when the round began. */
+  readonly clients: number;
   /** The round that is being closed. */
   readonly round: number;
   /** Values taken at a time from every update; memory is updates × this. Default 65536. */
@@ -46,7 +48,7 @@ export interface Aggregate {
  * updates. FlError `not-finite` when the result has a NaN or an infinity, `wrong-shape` when an update has another length.
  */
 export async function aggregateUpdates(input: AggregateInput): Promise<Aggregate> {
-  const { algorithm, hyper, updates, round, sliceLength = 65_536 } = input;
+  const { algorithm, hyper, updates, round, clients, sliceLength = 65_536 } = input;
   const { vector: weights } = decodeVector(input.adapter);
   const opened = await Promise.all(updates.map((update) => openUpdate(update, weights.length)));
   const state =
@@ -62,6 +64,7 @@ export async function aggregateUpdates(input: AggregateInput): Promise<Aggregate
       updates: slices,
       hyper,
       state: sliceState(state, start, end),
+      clients,
     });
     if (!allFinite(step.weights)) {
       throw new FlError(

@@ -25,7 +25,13 @@ export interface ClientUpdate {
   readonly delta: Float32Array;
   /** Training examples behind it; the weight p_k = examples / Σ examples. */
   readonly examples: number;
-  /** Extra vectors that an algorithm sends along (SCAFFOLD's control variate delta). */
+  /** The vectors that the algorithm's `extras` names (SCAFFOLD's control variate delta). */
+  readonly extra?: Readonly<Record<string, Float32Array>>;
+}
+
+export interface ClientStep {
+  readonly state: AlgorithmState;
+  /** The vectors that `extras` names (length each). */
   readonly extra?: Readonly<Record<string, Float32Array>>;
 }
 
@@ -46,22 +52,30 @@ export interface Algorithm<Hyper = unknown> {
   readonly exchanges: boolean;
   /** For algorithms that do not exchange: the ordinal of the only participant that trains. */
   soleClient?(hyper: Hyper): number;
+  /**
+   * Names of the server state's vectors that every client is given with its offer (SCAFFOLD's c). An algorithm that shares
+   * any carries no other vectors in its state, so that clients are sent nothing that they do not need. Default: none.
+   */
+  readonly shares?: readonly string[];
+  /** Names of the vectors that a client sends behind its delta, in this order, each as long as it. Default: none. */
+  readonly extras?: readonly string[];
   /** What the server carries between rounds, before the first one. */
   initialState(length: number): AlgorithmState;
   /** What a client carries between rounds, before its first one. */
   initialClientState(length: number): AlgorithmState;
-  /** The client half, as data. */
-  localRule(hyper: Hyper, clientState: AlgorithmState): LocalRule;
-  /** What the client carries on after training; absent = unchanged. */
+  /** The client half, as data. `shared` holds the vectors that `shares` names. */
+  localRule(hyper: Hyper, clientState: AlgorithmState, shared: AlgorithmState['vectors']): LocalRule;
+  /** What the client carries on after training, and the vectors that `extras` names; absent = unchanged, none. */
   clientStep?(input: {
     readonly hyper: Hyper;
     readonly clientState: AlgorithmState;
+    readonly shared: AlgorithmState['vectors'];
     /** Global vector that the client started from, and what it trained (length). */
     readonly start: Float32Array;
     readonly trained: Float32Array;
     readonly steps: number;
     readonly learningRate: number;
-  }): AlgorithmState;
+  }): ClientStep;
   /**
    * The server half. Updates come in any order; the result does not depend on it. Inputs are not mutated. Works element by
    * element, so that a server may call it on slices of the vectors and memory does not grow with clients × length.
@@ -71,5 +85,7 @@ export interface Algorithm<Hyper = unknown> {
     readonly updates: readonly ClientUpdate[];
     readonly hyper: Hyper;
     readonly state: AlgorithmState;
+    /** N: everyone who had joined the run when the round began, sampled or not. */
+    readonly clients: number;
   }): ServerStep;
 }

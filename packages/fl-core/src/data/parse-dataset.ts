@@ -16,6 +16,8 @@ export interface ParseOptions {
   readonly mapping?: ColumnMapping | undefined;
   /** Replaces whole responses, e.g. class numbers by words: `{ '0': 'negative' }`. */
   readonly responseNames?: Readonly<Record<string, string>> | undefined;
+  /** Columns whose values every row keeps, e.g. the one by which rows are dealt to simulated clients. */
+  readonly keepColumns?: readonly string[] | undefined;
 }
 
 export interface Dataset {
@@ -32,7 +34,7 @@ export interface Dataset {
  * of identical rows the first is kept, both counted in the card. Throws DataError 'empty-file', 'unsupported-format'
  * (Parquet, archives, spreadsheets) or 'unknown-column' (a mapping to columns that are not there).
  */
-export function parseDataset(bytes: Uint8Array, options: ParseOptions): Dataset {
+export async function parseDataset(bytes: Uint8Array, options: ParseOptions): Promise<Dataset> {
   const { fileName, mapping, responseNames } = options;
   const { container, records, emptyRows } = readFileRecords(bytes, fileName);
   refuseWrongContainer(records, container, options);

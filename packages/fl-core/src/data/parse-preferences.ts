@@ -1,3 +1,4 @@
+import type { ParseOptions } from './parse-dataset.ts';
 import {
   PREFERENCE_FORMATS,
   type PreferenceFormatId,
@@ -16,6 +17,8 @@ export interface PreferenceRow {
   readonly rejected: string;
   /** Where the row begins in its file, from 1. */
   readonly line: number;
+  /** Values of the columns that were asked for (`keepColumns`), as text. */
+  readonly columns?: Readonly<Record<string, string>>;
 }
 
 export interface PreferenceDataset {
@@ -32,7 +35,10 @@ export interface PreferenceDataset {
  * A row that cannot be used is rejected with its line and reason and never stops the rest; of identical rows the first is
  * kept. Throws DataError 'empty-file' or 'unsupported-format'.
  */
-export function parsePreferences(bytes: Uint8Array, { fileName }: { readonly fileName: string }): PreferenceDataset {
+export async function parsePreferences(
+  bytes: Uint8Array,
+  { fileName }: Pick<ParseOptions, 'fileName' | 'keepColumns'>,
+): Promise<PreferenceDataset> {
   const { records, emptyRows } = readFileRecords(bytes, fileName);
   const rows: PreferenceRow[] = [];
   const rejected: RejectedRow[] = [];

@@ -3,6 +3,7 @@ import type { AlgorithmSettings } from '../algorithms/registry.ts';
 import type { Ack } from '../protocol/events.ts';
 import type {
   Progress,
+  Rewards,
   RoundOffer,
   RunView,
   UploadOpen,
@@ -39,7 +40,15 @@ export interface LocalTrainer {
     readonly seed: number;
     readonly rule: LocalRule;
     readonly signal: AbortSignal;
-    onStep(record: { step: number; lossNats: number; gradNorm: number; tokensPerSecond: number; ms: number }): void;
+    onStep(record: {
+      step: number;
+      lossNats: number;
+      gradNorm: number;
+      tokensPerSecond: number;
+      ms: number;
+      /** Of a step on preference pairs. */
+      rewards?: Rewards;
+    }): void;
   }): Promise<Float32Array>;
 }
 

@@ -63,7 +63,7 @@ export async function trainRound(job: TrainJob): Promise<PendingUpdate | null> {
     clipNorm: plan.clipNorm,
     weightDecay: plan.weightDecay,
     seed: plan.seed,
-    rule: algorithm.localRule(hyper, clientState),
+    rule: algorithm.localRule(hyper, clientState, {}),
     signal: job.signal,
     onStep: (record) => {
       losses.push(record.lossNats);
@@ -83,6 +83,7 @@ export async function trainRound(job: TrainJob): Promise<PendingUpdate | null> {
   const nextState = algorithm.clientStep?.({
     hyper,
     clientState,
+    shared: {},
     start,
     trained,
     steps,
@@ -106,6 +107,6 @@ export async function trainRound(job: TrainJob): Promise<PendingUpdate | null> {
     },
     adapterSha256: offer.adapter.sha256,
     bytes,
-    clientState: nextState === undefined ? new Uint8Array(0) : encodeAlgorithmState(nextState),
+    clientState: nextState === undefined ? new Uint8Array(0) : encodeAlgorithmState(nextState.state),
   };
 }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { algorithmSettings } from '../algorithms/registry.ts';
 import { FL_ERROR_CODES } from '../error.ts';
 import { count, finite, id, positive, sha256 } from './fields.ts';
-import { blobRef, modelRef, roundSummary, runView } from './run-schema.ts';
+import { blobRef, modelRef, rewards, roundSummary, runView } from './run-schema.ts';
 
 /** No control characters, and none that turn the direction of the text around them: names are shown in terminals and logs. */
 const plainText = /^[^\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]*$/u;
@@ -47,6 +47,8 @@ export const roundOffer = z.object({
   attempt: count,
   deadlineMs: count,
   adapter: blobRef,
+  /** The server state that the algorithm shares (encodeAlgorithmState); null before the first round and where it shares none. */
+  algorithmState: blobRef.nullable(),
   plan: trainPlan,
 });
 export type RoundOffer = z.infer<typeof roundOffer>;
@@ -59,6 +61,7 @@ export const progress = z.object({
   steps: positive,
   lossNats: finite,
   tokensPerSecond: z.number().nonnegative(),
+  rewards: rewards.optional(),
 });
 export type Progress = z.infer<typeof progress>;
 
@@ -70,7 +73,7 @@ export const uploadOpen = z.object({
   sha256,
   dtype: z.enum(['f32', 'f16']),
   examples: positive,
-  metrics: z.object({ lossNats: finite.nullable(), steps: count, trainingMs: count }),
+  metrics: z.object({ lossNats: finite.nullable(), steps: count, trainingMs: count, rewards: rewards.optional() }),
 });
 export type UploadOpen = z.infer<typeof uploadOpen>;
 export const uploadTicket = z.object({

@@ -11,8 +11,22 @@ export const runConfig = z.object({
   name: z.string().min(1).max(120),
   modelId: id,
   seed: z.number().int().nonnegative().default(1),
+  /**
+   * What the choice of participants and of their rows in a round depends on: run seed and round, or as OpenFedLLM's code
+   * has it, the round alone through Python's generator, the same in every run.
+   */
+  seeding: z.enum(['run', 'round-only']).default('run'),
   algorithm: algorithmSettings,
-  task: z.literal('sft').default('sft'),
+  /** Supervised fine-tuning on responses (FedIT), or direct preference optimisation on pairs of them (FedVA). */
+  task: z.enum(['sft', 'dpo']).default('sft'),
+  dpo: z
+    .object({
+      /** How strongly the base model holds the policy. */
+      beta: z.number().positive().default(0.1),
+      /** Where prompt and answer do not fit, the prompt is cut from the left to no less than this; half of maxSeqLength when absent. */
+      maxPromptLength: positive.optional(),
+    })
+    .prefault({}),
   template: z.enum(TEMPLATE_IDS).default('alpaca'),
   rounds: positive.max(100_000).default(3),
   /** Optimiser steps a participant takes each round. */
@@ -20,6 +34,8 @@ export const runConfig = z.object({
   batchSize: positive.max(1024).default(16),
   maxSeqLength: positive.max(8192).default(512),
   learningRate: z.number().positive().default(5e-5),
+  /** Over rounds; constant within one. */
+  learningRateSchedule: z.enum(['cosine', 'constant']).default('cosine'),
   /** Cosine over rounds ends here. */
   minLearningRate: z.number().nonnegative().default(1e-6),
   clipNorm: z.number().nonnegative().default(1),
@@ -76,11 +92,21 @@ export const modelRef = z.object({
 });
 export type ModelRef = z.infer<typeof modelRef>;
 
+const share = z.number().min(0).max(1);
+/** Means over preference pairs; a reward is β·(log π − log π_ref). */
+export const rewards = z.object({ accuracy: share, margin: finite });
+export type Rewards = z.infer<typeof rewards>;
+
 export const heldOutMetrics = z.object({
   lossNats: finite,
-  accuracy: z.number().min(0).max(1),
+  /** Share of rows answered exactly; for preference pairs the share whose chosen answer has the higher reward. */
+  accuracy: share,
   rows: count,
   labelTokens: count,
+  /** Where the data are a classification: the class of highest likelihood, as scikit-learn counts it. */
+  classes: z.object({ count, accuracy: share, f1Macro: share, f1Micro: share, f1Weighted: share }).optional(),
+  /** For preference pairs. */
+  rewards: rewards.extend({ chosen: finite, rejected: finite }).optional(),
 });
 export type HeldOutMetrics = z.infer<typeof heldOutMetrics>;
 
@@ -99,6 +125,7 @@ export const roundSummary = z.object({
       lossNats: finite.nullable(),
       updateNorm: finite,
       bytes: count,
+      rewards: rewards.optional(),
     }),
   ),
   refused: z.array(roundRefusal),

@@ -19,6 +19,7 @@ export function beginRound(state: RunState, atMs: number, attempt = 0, note: str
     round,
     attempt: held?.attempt ?? attempt,
     phase: 'gathering',
+    clients: state.participants.filter((one) => !one.removed).length,
     sampled: [],
     accepted: [],
     departed: [],
@@ -87,7 +88,7 @@ export function fillRound(state: RunState, atMs: number, extend = false): Reduce
 /** Closes the round when everyone answered or its time is over; begins the grace when the quorum is reached. */
 export function maybeClose(state: RunState, atMs: number): Reduced {
   const current = state.current as RoundState;
-  const { round, attempt, updates } = current;
+  const { round, attempt, updates, clients } = current;
   if (updates.length < quorumOf(state.config)) {
     // A removal may have taken an update away.
     const next: RoundState = { ...current, phase: 'training', graceUntilMs: null };
@@ -103,7 +104,15 @@ export function maybeClose(state: RunState, atMs: number): Reduced {
     return {
       state: next,
       effects: [
-        { type: 'aggregate', round, attempt, updates, adapter: state.adapter, algorithmState: state.algorithmState },
+        {
+          type: 'aggregate',
+          round,
+          attempt,
+          updates,
+          clients,
+          adapter: state.adapter,
+          algorithmState: state.algorithmState,
+        },
         { type: 'broadcast' },
       ],
     };

@@ -200,12 +200,13 @@ function recovered(state: RunState, atMs: number): Reduced {
     if (graceUntilMs !== null) effects.push({ type: 'timer', round, attempt, timer: 'grace', atMs: graceUntilMs });
   }
   if (current?.phase === 'aggregating' && next.adapter !== null) {
-    const { round, attempt, updates } = current;
+    const { round, attempt, updates, clients } = current;
     effects.push({
       type: 'aggregate',
       round,
       attempt,
       updates,
+      clients,
       adapter: next.adapter,
       algorithmState: next.algorithmState,
     });

@@ -1,5 +1,5 @@
 import type { FlErrorCode } from '../error.ts';
-import type { BlobRef, HeldOutMetrics, RoundSummary, RunConfig } from '../protocol/schema.ts';
+import type { BlobRef, HeldOutMetrics, Rewards, RoundSummary, RunConfig } from '../protocol/schema.ts';
 
 /** The whole persistent truth of a run; plain JSON, rebuilt by folding its event log through `reduce`. */
 export interface RunState {
@@ -41,6 +41,8 @@ export interface RoundState {
   readonly round: number;
   readonly attempt: number;
   readonly phase: 'gathering' | 'training' | 'closing' | 'aggregating' | 'evaluating';
+  /** N: everyone who had joined and not been removed when the round began. */
+  readonly clients: number;
   readonly sampled: readonly string[];
   readonly accepted: readonly string[];
   /** Participants that declined or were removed in this attempt. */
@@ -65,6 +67,7 @@ export interface AcceptedUpdate {
   readonly examples: number;
   readonly lossNats: number | null;
   readonly updateNorm: number;
+  readonly rewards?: Rewards | undefined;
 }
 
 /** Facts, written to the log before anything else happens. `atMs` is the coordinator's clock. */
@@ -137,6 +140,7 @@ export type Effect =
       readonly round: number;
       readonly attempt: number;
       readonly updates: readonly AcceptedUpdate[];
+      readonly clients: number;
       readonly adapter: BlobRef;
       readonly algorithmState: StoredBlob | null;
     }

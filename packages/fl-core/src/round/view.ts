@@ -18,6 +18,7 @@ export function summaryOf(
       lossNats: update.lossNats,
       updateNorm: update.updateNorm,
       bytes: update.blob.bytes,
+      ...(update.rewards ? { rewards: update.rewards } : {}),
     })),
     refused: [...current.refused],
     kept: false,
