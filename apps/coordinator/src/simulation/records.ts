@@ -1,0 +1,58 @@
+import { algorithmSettings, heldOutMetrics, rewards } from '@cotune/fl-core';
+import { z } from 'zod';
+
+/**
+ * What a simulation writes, and a report reads. One directory for each cell of the experiment (an algorithm or a baseline,
+ * with one seed): `metrics.jsonl` grows by a line a round, `result.json` is there once the cell is done.
+ */
+export const METRICS_FILE = 'metrics.jsonl';
+export const RESULT_FILE = 'result.json';
+/** At the top of the output directory: the configuration as it was understood, every default filled in. */
+export const EXPERIMENT_FILE = 'experiment.json';
+
+const count = z.number().int().nonnegative();
+
+/** What trains in a cell: a federation, one of its clients alone with its own data, or one client with everybody's data. */
+export const cellKind = z.enum(['federated', 'local', 'pooled']);
+export type CellKind = z.infer<typeof cellKind>;
+
+/** One line of `metrics.jsonl`. Round −1 is the untuned model. */
+export const roundRecord = z.object({
+  round: z.number().int().min(-1),
+  learning_rate: z.number().nullable(),
+  /** Ordinals of the clients that trained. */
+  clients: z.array(count),
+  /** Mean over the clients, weighted by their examples; nats per label token, for preference pairs per pair. */
+  train_loss_nats: z.number().nullable(),
+  train_rewards: rewards.nullable(),
+  /** null in rounds that are not evaluated. */
+  held_out: heldOutMetrics.nullable(),
+  /** Encoded updates that went to the server, and adapters and shared state that went to clients. */
+  bytes_up: count,
+  bytes_down: count,
+  update_norms: z.array(z.number()),
+  adapter_sha256: z.string().nullable(),
+  seconds: z.number().nonnegative(),
+});
+export type RoundRecord = z.infer<typeof roundRecord>;
+
+/** `result.json` of a cell. */
+export const cellResult = z.object({
+  cell: z.string(),
+  kind: cellKind,
+  /** The federation's; for a baseline that of plain averaging. */
+  algorithm: algorithmSettings,
+  seed: count,
+  /** The client that trained alone; null for others. */
+  client: count.nullable(),
+  rounds: count,
+  /** Optimiser steps that one client takes in a round. */
+  steps: count,
+  /** Rows each client holds, by ordinal. */
+  examples: z.array(count),
+  untuned: heldOutMetrics.nullable(),
+  held_out: heldOutMetrics.nullable(),
+  adapter_sha256: z.string(),
+  seconds: z.number().nonnegative(),
+});
+export type CellResult = z.infer<typeof cellResult>;
