@@ -24,6 +24,7 @@ export * from './participant/order.ts';
 export * from './participant/participant.ts';
 export * from './participant/slot.ts';
 export * from './protocol/index.ts';
+export * from './python-random.ts';
 export * from './rng.ts';
 export * from './round/guard.ts';
 export * from './round/plan.ts';
