@@ -15,10 +15,10 @@ export interface EffectServices {
   readonly blobs: BlobStore;
   readonly clock: Clock;
   readonly log: Log;
-  readonly peers: Peers;
-  readonly models: ModelCatalog;
-  readonly evaluator: Evaluator;
-  readonly admin: EventStream;
+  readonly peers: Pick<Peers, 'send' | 'toRun' | 'remove'>;
+  readonly models: Pick<ModelCatalog, 'open'>;
+  readonly evaluator: Pick<Evaluator, 'evaluate'>;
+  readonly admin: Pick<EventStream, 'push'>;
   /** Removes update blobs that no unfinished round needs. */
   readonly dropUpdates: (sha256s: readonly string[]) => Promise<void>;
 }
