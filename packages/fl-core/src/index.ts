@@ -12,6 +12,7 @@ export * from './data/parse-dataset.ts';
 export * from './data/parse-preferences.ts';
 export * from './data/partition.ts';
 export * from './data/preference-formats.ts';
+export * from './data/read-records.ts';
 export * from './data/row.ts';
 export * from './data/row-formats.ts';
 export * from './data/templates.ts';
