@@ -21,8 +21,11 @@ export async function readRunSettings(file: string): Promise<RunConfig> {
   return parsed.data;
 }
 
-/** Keys of plain objects in `given` that parsing dropped, with their path. */
-function unknownKeys(given: unknown, parsed: unknown, path = ''): string[] {
+/** Keys of plain objects in `given` that parsing dropped, with their path; those in arrays too. */
+export function unknownKeys(given: unknown, parsed: unknown, path = ''): string[] {
+  if (Array.isArray(given) && Array.isArray(parsed)) {
+    return given.flatMap((value, i) => unknownKeys(value, parsed[i], `${path}${i}.`));
+  }
   if (!isObject(given) || !isObject(parsed)) return [];
   return Object.entries(given).flatMap(([key, value]) =>
     Object.hasOwn(parsed, key) ? unknownKeys(value, parsed[key], `${path}${key}.`) : [`${path}${key}`],
