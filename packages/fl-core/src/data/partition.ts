@@ -1,39 +1,65 @@
-import { createRng } from '../rng.ts';
+import { z } from 'zod';
+import { FlError } from '../error.ts';
+import { column, iid, lackingLabel, shards } from './partition-deal.ts';
+import { dirichlet, quantity } from './partition-dirichlet.ts';
+import type { PartitionInput } from './partition-rows.ts';
 
-/** Splits data among simulated clients: row indices per client, each row to one client at most; a pure function of its input. */
-export type Partition = (input: {
-  /** The class of every row. */
-  readonly labels: readonly string[];
-  readonly clients: number;
-  readonly seed: number | string;
-}) => number[][];
+const alpha = z.number().positive();
 
-/** Shuffled and dealt in turn: sizes differ by one at most. */
-const iid: Partition = ({ labels, clients, seed }) => {
-  const order = createRng(`${seed}/partition`).shuffle(labels.map((_, index) => index));
-  return Array.from({ length: clients }, (_, client) => order.filter((_, i) => i % clients === client));
-};
+/** How rows are split among simulated clients. */
+export const partitionSettings = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('iid') }),
+  z.strictObject({ kind: z.literal('dirichlet'), alpha }),
+  z.strictObject({ kind: z.literal('shards'), labelsPerClient: z.int().positive() }),
+  z.strictObject({ kind: z.literal('quantity'), alpha }),
+  z.strictObject({ kind: z.literal('lacking-label') }),
+  z.strictObject({ kind: z.literal('column'), column: z.string().min(1) }),
+]);
+export type PartitionSettings = z.infer<typeof partitionSettings>;
+export type PartitionKind = PartitionSettings['kind'];
+
+type SettingsOf<Kind extends PartitionKind> = Extract<PartitionSettings, { kind: Kind }>;
+
+/** Every way to split. To add one: write it in a file of `partition-*.ts`, add its settings above and a line here. */
+const SPLITS: { readonly [Kind in PartitionKind]: (input: PartitionInput, settings: SettingsOf<Kind>) => number[][] } =
+  {
+    iid,
+    dirichlet,
+    shards,
+    quantity,
+    'lacking-label': lackingLabel,
+    column,
+  };
+
+export const PARTITION_KINDS = Object.keys(SPLITS) as PartitionKind[];
 
 /**
- * Client k never sees the k-th label (in sorted order, from the start again when there are more clients); each label's
- * rows are dealt in turn among the clients that may have it. Rows of a label that nobody may have are left out.
+ * Splits rows among clients: for each client the indices of its rows, shuffled. A row goes to one client at most, and
+ * only `lacking-label` leaves rows out (those of a label that nobody may have). A pure function of its arguments.
+ * Throws FlError 'invalid' where a client would get no row, or where the rows cannot be split so.
  */
-const lackingLabel: Partition = ({ labels, clients, seed }) => {
-  const order = createRng(`${seed}/partition`).shuffle(labels.map((_, index) => index));
-  const classes = [...new Set(labels)].sort();
-  const parts = Array.from({ length: clients }, (): number[] => []);
-  classes.forEach((label, position) => {
-    const allowed = parts.filter((_, client) => client % classes.length !== position);
-    const rows = order.filter((index) => labels[index] === label);
-    rows.forEach((index, i) => {
-      allowed[i % allowed.length]?.push(index);
-    });
-  });
-  const rng = createRng(`${seed}/partition-order`);
-  return parts.map((part) => rng.shuffle(part));
-};
-
-/** Every way to split. To add one: write it above and add a line. */
-export const PARTITIONS = { iid, 'lacking-label': lackingLabel } as const satisfies Readonly<Record<string, Partition>>;
-
-export type PartitionId = keyof typeof PARTITIONS;
+export function partitionRows(
+  settings: PartitionSettings,
+  rows: { readonly labels: readonly string[]; readonly column?: readonly string[] | undefined },
+  clients: number,
+  seed: number | string,
+): number[][] {
+  if (!Number.isInteger(clients) || clients < 1) {
+    throw new FlError('invalid', `partition: got ${clients} clients, expected a whole number from 1`);
+  }
+  const count = rows.labels.length;
+  if (count < clients) {
+    throw new FlError('invalid', `partition: ${count} rows for ${clients} clients: give more rows or fewer clients`);
+  }
+  // The table's line for a kind takes that kind's settings; TypeScript cannot follow the look-up.
+  const split = SPLITS[settings.kind] as (input: PartitionInput, settings: PartitionSettings) => number[][];
+  const parts = split({ ...rows, clients, seed }, settings);
+  const empty = parts.findIndex((part) => part.length === 0);
+  if (empty >= 0) {
+    throw new FlError(
+      'invalid',
+      `partition ${settings.kind}: client ${empty} of ${clients} would get no row: take fewer clients, more rows or a milder split`,
+    );
+  }
+  return parts;
+}

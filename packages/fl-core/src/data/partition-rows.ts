@@ -1,0 +1,34 @@
+import { createRng } from '../rng.ts';
+
+/** What a split is decided by, beside its settings. */
+export interface PartitionInput {
+  /** The class of every row. */
+  readonly labels: readonly string[];
+  /** The value of the owner's column of every row; needed by `column` alone. */
+  readonly column?: readonly string[] | undefined;
+  readonly clients: number;
+  readonly seed: number | string;
+}
+
+/** Row numbers in the order that the seed decides. */
+export function shuffledRows({ labels, seed }: Pick<PartitionInput, 'labels' | 'seed'>): number[] {
+  return createRng(`${seed}/partition`).shuffle(labels.map((_, row) => row));
+}
+
+export function emptyParts(clients: number): number[][] {
+  return Array.from({ length: clients }, (): number[] => []);
+}
+
+/** Rows under their value, values in sorted order and each value's rows in the order given. */
+export function rowsByValue(order: readonly number[], values: readonly string[]): Map<string, number[]> {
+  const groups = new Map<string, number[]>();
+  for (const value of [...new Set(values)].sort()) groups.set(value, []);
+  for (const row of order) groups.get(values[row] ?? '')?.push(row);
+  return groups;
+}
+
+/** Clients get their rows label by label; training order is to say nothing about labels. */
+export function mixed(parts: readonly (readonly number[])[], seed: number | string): number[][] {
+  const rng = createRng(`${seed}/partition-order`);
+  return parts.map((part) => rng.shuffle(part));
+}
