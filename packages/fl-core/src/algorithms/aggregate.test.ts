@@ -26,6 +26,7 @@ const base = {
   adapter,
   algorithmState: null,
   round: 2,
+  clients: 2,
   sliceLength: 2,
 };
 

@@ -15,7 +15,7 @@ import { decodeAlgorithmState, encodeAlgorithmState } from './state-codec.ts';
 export interface EncodedUpdate {
   readonly participantId: string;
   readonly examples: number;
-  /** Size of the encoded update. */
+  /** Size of the encoded update: its delta, then the vectors that the algorithm's `extras` names, in one encoded vector. */
   readonly bytes: number;
   read(offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
 }
@@ -45,12 +45,14 @@ export interface Aggregate {
 
 /**
  * The server half of a round over encoded bytes, slice by slice; bit-identical whatever the slice length and the order of
- * updates. FlError `not-finite` when the result has a NaN or an infinity, `wrong-shape` when an update has another length.
+ * updates. An update holds length × (1 + extras) values: the delta, then each extra. Every slice is given the numbers of the state
+ * that the round began with. FlError `not-finite` when the next adapter or state has a NaN or an infinity, `wrong-shape` when an
+ * update has another length.
  */
 export async function aggregateUpdates(input: AggregateInput): Promise<Aggregate> {
   const { algorithm, hyper, updates, round, clients, sliceLength = 65_536 } = input;
   const { vector: weights } = decodeVector(input.adapter);
-  const opened = await Promise.all(updates.map((update) => openUpdate(update, weights.length)));
+  const opened = await Promise.all(updates.map((update) => openUpdate(update, weights.length, algorithm.extras ?? [])));
   const state =
     input.algorithmState === null ? algorithm.initialState(weights.length) : decodeAlgorithmState(input.algorithmState);
   const next = new Float32Array(weights.length);
@@ -66,14 +68,17 @@ export async function aggregateUpdates(input: AggregateInput): Promise<Aggregate
       state: sliceState(state, start, end),
       clients,
     });
-    if (!allFinite(step.weights)) {
+    const check = (vector: Float32Array, name: string): void => {
+      if (allFinite(vector)) return;
       throw new FlError(
         'not-finite',
-        `aggregate of round ${round} has a value that is not finite between ${start} and ${end}; it is not published`,
+        `aggregate of round ${round}: ${name} has a value that is not finite between ${start} and ${end}; it is not published`,
       );
-    }
+    };
+    check(step.weights, 'the adapter');
     next.set(step.weights, start);
     for (const [name, vector] of Object.entries(step.state.vectors)) {
+      check(vector, `state ${name}`);
       nextVectors[name] ??= new Float32Array(weights.length);
       nextVectors[name].set(vector, start);
     }
@@ -91,23 +96,32 @@ const sliceState = (state: AlgorithmState, start: number, end: number): Algorith
   vectors: Object.fromEntries(Object.entries(state.vectors).map(([name, vector]) => [name, vector.slice(start, end)])),
 });
 
-/** Reads the header and returns a function that reads values [start, end). */
+/** Reads the header and returns a function that reads values [start, end) of the delta and of every extra. */
 async function openUpdate(
   update: EncodedUpdate,
   length: number,
+  extras: readonly string[],
 ): Promise<(start: number, end: number) => Promise<ClientUpdate>> {
   const { participantId, examples } = update;
   const header = readVectorHeader(await update.read(0, VECTOR_HEADER_BYTES));
-  if (header.length !== length || update.bytes !== encodedBytes(length, header.dtype)) {
+  const values = length * (1 + extras.length);
+  if (header.length !== values || update.bytes !== encodedBytes(values, header.dtype)) {
+    const parts = extras.length === 0 ? '' : ` (${length} each of ${['delta', ...extras].join(', ')})`;
     throw new FlError(
       'wrong-shape',
-      `update of ${participantId}: got ${header.length} values in ${update.bytes} bytes, expected ${length} values`,
+      `update of ${participantId}: got ${header.length} values in ${update.bytes} bytes, expected ${values} values${parts}`,
     );
   }
   const width = header.dtype === 'f32' ? 4 : 2;
-  return async (start, end) => ({
-    participantId,
-    examples,
-    delta: decodePayload(await update.read(VECTOR_HEADER_BYTES + start * width, (end - start) * width), header.dtype),
-  });
+  /** Values [start, end) of part 0, the delta, or part e + 1, extra e. */
+  const part = async (index: number, start: number, end: number): Promise<Float32Array> => {
+    const offset = VECTOR_HEADER_BYTES + (index * length + start) * width;
+    return decodePayload(await update.read(offset, (end - start) * width), header.dtype);
+  };
+  return async (start, end) => {
+    const delta = await part(0, start, end);
+    if (extras.length === 0) return { participantId, examples, delta };
+    const read = extras.map(async (name, e): Promise<[string, Float32Array]> => [name, await part(e + 1, start, end)]);
+    return { participantId, examples, delta, extra: Object.fromEntries(await Promise.all(read)) };
+  };
 }

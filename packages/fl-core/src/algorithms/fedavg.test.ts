@@ -13,7 +13,8 @@ const run = (
   hyper: { weighting: 'examples' | 'uniform' },
   weights: Float32Array,
   updates: readonly ClientUpdate[],
-): Float32Array => fedavg.serverStep({ weights, updates, hyper, state: fedavg.initialState() }).weights;
+): Float32Array =>
+  fedavg.serverStep({ weights, updates, hyper, state: fedavg.initialState(), clients: updates.length }).weights;
 
 describe('fedavg', () => {
   it('follows a trajectory of three rounds worked out by hand', () => {
@@ -61,13 +62,28 @@ describe('fedavg', () => {
 
   it('refuses counts without a positive sum', () => {
     expect(() => run({ weighting: 'examples' }, new Float32Array(1), [update('a', 0, 1)])).toThrow('positive sum');
+    expect(() => run({ weighting: 'examples' }, new Float32Array(1), [update('a', -1, 1), update('b', 3, 1)])).toThrow(
+      'counts ≥ 0',
+    );
+    const huge = [update('a', Number.MAX_VALUE, 1), update('b', Number.MAX_VALUE, 1)];
+    expect(() => run({ weighting: 'examples' }, new Float32Array(1), huge)).toThrow('finite counts');
+  });
+
+  it('takes huge counts, and counts of zero beside others', () => {
+    const counts = [update('a', 2 ** 53, 1), update('b', 3 * 2 ** 53, 5), update('c', 0, 1000)];
+    expect([...run({ weighting: 'examples' }, new Float32Array(1), counts)]).toEqual([0.25 + 3.75]);
   });
 });
 
 describe('local', () => {
   const step = (updates: readonly ClientUpdate[]) =>
-    local.serverStep({ weights: new Float32Array([1, 1]), updates, hyper: { client: 0 }, state: local.initialState() })
-      .weights;
+    local.serverStep({
+      weights: new Float32Array([1, 1]),
+      updates,
+      hyper: { client: 0 },
+      state: local.initialState(),
+      clients: 2,
+    }).weights;
 
   it('keeps the weights of one client whatever its number of examples', () => {
     expect([...step([update('a', 5, 0.5, -3)])]).toEqual([1.5, -2]);

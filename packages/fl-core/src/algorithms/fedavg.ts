@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { type Algorithm, EMPTY_STATE } from './algorithm.ts';
 import { addDelta, weightedMeanDelta, weighting } from './weighted-mean.ts';
 
-const hyper = z.object({ weighting });
+const hyper = z.strictObject({ weighting });
 
 /**
  * Federated averaging (McMahan et al. 2017, arXiv 1602.05629): w ← w + Σ p_k Δ_k.

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ALGORITHMS, type AlgorithmId } from './registry.ts';
+import { ALGORITHMS, type AlgorithmId, type AlgorithmTable } from './registry.ts';
 
 /** One input of a form. */
 export interface FormField {
@@ -15,8 +15,8 @@ export interface FormField {
   readonly description: string;
 }
 
-export interface AlgorithmForm {
-  readonly id: AlgorithmId;
+export interface AlgorithmForm<Id extends string = AlgorithmId> {
+  readonly id: Id;
   readonly title: string;
   readonly summary: string;
   readonly fields: readonly FormField[];
@@ -60,11 +60,12 @@ function typeOf(name: string, property: PropertySchema): FormField['type'] {
   );
 }
 
+/** Forms of a table's hyperparameters, in its order. */
+export const formsOf = <Table extends AlgorithmTable>(table: Table): readonly AlgorithmForm<keyof Table & string>[] =>
+  (Object.keys(table) as (keyof Table & string)[]).map((id) => {
+    const { title, summary, hyper } = table[id] as AlgorithmTable[string];
+    return { id, title, summary, fields: formFields(hyper) };
+  });
+
 /** Forms of every algorithm's hyperparameters, in the order of the registry. */
-export const algorithmForms = (): readonly AlgorithmForm[] =>
-  (Object.values(ALGORITHMS) as readonly (typeof ALGORITHMS)[AlgorithmId][]).map(({ id, title, summary, hyper }) => ({
-    id,
-    title,
-    summary,
-    fields: formFields(hyper),
-  }));
+export const algorithmForms = (): readonly AlgorithmForm[] => formsOf(ALGORITHMS);

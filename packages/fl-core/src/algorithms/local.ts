@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { type Algorithm, EMPTY_STATE } from './algorithm.ts';
 import { addDelta, byParticipantId, weightedMeanDelta } from './weighted-mean.ts';
 
-const hyper = z.object({
+const hyper = z.strictObject({
   client: z
     .number()
     .int()

@@ -23,10 +23,10 @@ export function weightedMeanDelta(updates: readonly ClientUpdate[], length: numb
   const sorted = [...updates].sort(byParticipantId);
   const weights = sorted.map((update) => (how === 'uniform' ? 1 : update.examples));
   const total = weights.reduce((sum, weight) => sum + weight, 0);
-  if (!(total > 0) || weights.some((weight) => !(weight >= 0))) {
+  if (!(total > 0 && total < Infinity) || weights.some((weight) => !(weight >= 0))) {
     throw new FlError(
       'invalid',
-      `aggregation: got example counts ${weights.join(', ')}, expected counts ≥ 0 and a positive sum`,
+      `aggregation: got example counts ${weights.join(', ')}, expected finite counts ≥ 0 and a positive sum`,
     );
   }
   const mean = new Float64Array(length);
