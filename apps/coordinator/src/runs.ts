@@ -1,9 +1,8 @@
-import type { RoundEvent, RunConfig } from '@cotune/fl-core';
-import { sweepUpdates } from './blobs/sweep.ts';
-import { createEffects } from './effects.ts';
+import { type RoundEvent, type RunConfig, sharedState } from '@cotune/fl-core';
+import { sweepStates, sweepUpdates } from './blobs/sweep.ts';
+import { createEffects, type EffectServices } from './effects.ts';
 import { openRun, type RunEngine } from './run-engine.ts';
 import type { Services } from './services.ts';
-import type { Peers } from './sockets/peers.ts';
 import { insertRun, listRuns, type StoredRun } from './store/runs.ts';
 import { newId } from './store/tokens.ts';
 
@@ -14,13 +13,23 @@ export interface Runs {
   create(config: RunConfig): Promise<RunEngine>;
   /** Removes update blobs that no round in progress has counted. */
   dropUpdates(sha256s: readonly string[]): Promise<void>;
+  /** Whether participants of a run may have this algorithm state: it is what a run goes on from, of an algorithm that shares it. */
+  sharesState(sha256: string): boolean;
   /** Marks everyone as gone and issues what the last process left undone; to be called once, before anybody connects. */
   recover(): Promise<void>;
   close(): Promise<void>;
 }
 
+/** What runs stand on; a simulation brings its own. */
+export type RunServices = Omit<EffectServices, 'peers' | 'dropUpdates'> &
+  Pick<Services, 'db' | 'logError'> & { readonly directory: Pick<Services['directory'], 'publish'> };
+
 /** Rebuilds every run from its log. `onEvent` hears of each event applied from now on. */
-export async function openRuns(services: Services, peers: Peers, onEvent: (event: RoundEvent) => void): Promise<Runs> {
+export async function openRuns(
+  services: RunServices,
+  peers: EffectServices['peers'],
+  onEvent: (event: RoundEvent) => void,
+): Promise<Runs> {
   const { db, blobs, clock, log, admin, directory, logError } = services;
   const engines = new Map<string, RunEngine>();
 
@@ -32,7 +41,27 @@ export async function openRuns(services: Services, peers: Peers, onEvent: (event
     const needed = neededUpdates(); // another participant's update may have the same bytes
     for (const sha256 of sha256s) if (!needed.has(sha256)) await blobs.remove('update', sha256);
   };
-  const effects = createEffects({ ...services, peers, dropUpdates });
+  const neededStates = (): ReadonlySet<string> => {
+    const states = [...engines.values()].flatMap((run) => {
+      const { algorithmState, current } = run.state();
+      return [algorithmState, current?.candidate?.algorithmState];
+    });
+    return new Set(states.flatMap((state) => (state ? [state.sha256] : [])));
+  };
+  const dropStates = async () => {
+    // What an aggregation under way has just written is in no run's state yet; the next round's clean-up comes by again.
+    const aggregating = () => [...engines.values()].some((run) => run.state().current?.phase === 'aggregating');
+    if (!aggregating())
+      await sweepStates({ db, blobs, needed: (sha256) => aggregating() || neededStates().has(sha256) });
+  };
+  const effects = createEffects({
+    ...services,
+    peers,
+    async dropUpdates(sha256s) {
+      await dropUpdates(sha256s);
+      await dropStates();
+    },
+  });
 
   const open = async (stored: StoredRun): Promise<RunEngine> => {
     const run = await openRun({
@@ -54,6 +83,8 @@ export async function openRuns(services: Services, peers: Peers, onEvent: (event
 
   for (const stored of await listRuns(db)) await open(stored);
   await sweepUpdates({ db, blobs, neededUpdates: neededUpdates() });
+  const needed = neededStates();
+  await sweepStates({ db, blobs, needed: (sha256) => needed.has(sha256) });
 
   return {
     list: () => [...engines.values()],
@@ -66,6 +97,7 @@ export async function openRuns(services: Services, peers: Peers, onEvent: (event
       return run;
     },
     dropUpdates,
+    sharesState: (sha256) => [...engines.values()].some((run) => sharedState(run.state())?.sha256 === sha256),
     async recover() {
       for (const run of engines.values()) await run.dispatch({ type: 'recovered' });
     },
