@@ -32,7 +32,7 @@ const rowsInput = fc
       label: fc.constantFrom('negative', 'neutral', 'positive'),
       owner: fc.constantFrom('ann', 'bo', 'cy', 'di', 'ed', 'flo', 'gus', 'hal'),
     }),
-    { minLength: 1, maxLength: 80 },
+    { minLength: 6, maxLength: 80 },
   )
   .map((rows) => ({ labels: rows.map(({ label }) => label), column: rows.map(({ owner }) => owner) }));
 
