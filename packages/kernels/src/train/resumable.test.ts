@@ -167,6 +167,67 @@ it('does the same for preference pairs', async () => {
   expect(vector).toEqual(expected);
 });
 
+it('asks the base model once about pairs met more than once, and again only where the device was lost meanwhile', async () => {
+  const pairs = examples.slice(1).map((chosen, i) => ({ chosen, rejected: examples[i] ?? chosen }));
+  const { drift: _drift, onStep: _onStep, order: _order, ...rest } = options;
+  const settings = { ...rest, beta: 0.2, batchSize: 2 };
+  const order = [3, 1, 4, 1, 5, 0, 2, 6, 0, 7];
+  const run = async (lose: boolean) => {
+    const { host, gpus } = freshHost();
+    const asked: number[] = [];
+    const recovered: number[] = [];
+    const vector = await trainPairsResumably(host, pairs, {
+      ...settings,
+      order,
+      onReference: ({ pairs: done }) => {
+        asked.push(done);
+        if (lose && gpus.length === 1) gpus[0]?.device.destroy();
+      },
+      onStep: ({ step }) => lose && gpus.length === 2 && step === 1 && gpus[1]?.device.destroy(),
+      onRecovered: (_, step) => void recovered.push(step),
+    });
+    host.destroy();
+    return { vector, asked, recovered };
+  };
+  const still = await run(false);
+  const disturbed = await run(true);
+  expect(disturbed.vector).toEqual(still.vector);
+  expect(still).toMatchObject({ asked: [8], recovered: [] });
+  // The answers were there when the device went; the second loss does not ask again either.
+  expect(disturbed).toMatchObject({ asked: [8], recovered: [0, 2] });
+
+  const { host } = freshHost();
+  const asked: number[] = [];
+  const onReference = (progress: { pairs: number }) => void asked.push(progress.pairs);
+  const once = { ...settings, order: [3, 1, 4, 5, 0, 2, 6, 7], steps: 4, onReference };
+  await trainPairsResumably(host, pairs, once);
+  expect(asked).toEqual([]); // each is met once: the step itself asks
+  const stopped = new AbortController();
+  stopped.abort();
+  await trainPairsResumably(host, pairs, { ...settings, order, onReference, signal: stopped.signal });
+  expect(asked).toEqual([]);
+  host.destroy();
+});
+
+it('opens the device again where it goes away before the base model has answered', async () => {
+  const pairs = examples.slice(1).map((chosen, i) => ({ chosen, rejected: examples[i] ?? chosen }));
+  const { drift: _drift, onStep: _onStep, ...rest } = options;
+  const { host, gpus } = freshHost();
+  await host.trainer();
+  gpus[0]?.device.destroy();
+  const recovered: number[] = [];
+  await trainPairsResumably(host, pairs, {
+    ...rest,
+    order: [1, 1],
+    steps: 1,
+    beta: 0.2,
+    onRecovered: (_, step) => void recovered.push(step),
+  });
+  host.destroy();
+  expect(gpus).toHaveLength(2);
+  expect(recovered).toEqual([0]);
+});
+
 it('goes on in another process from the stored checkpoint, telling the steps before it again', async () => {
   const store = memoryStore();
   const stop = new AbortController();

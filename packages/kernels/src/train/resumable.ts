@@ -3,7 +3,8 @@ import { ModelError } from '../llama/error.ts';
 import { sha256Hex } from '../quantize/sha256.ts';
 import type { TokenizedExample } from './batch.ts';
 import { type Checkpoint, type CheckpointStore, createCheckpointWriter, decodeCheckpoint } from './checkpoint.ts';
-import type { PreferencePair } from './dpo.ts';
+import type { PairProgress, PreferencePair } from './dpo.ts';
+import { withReference } from './dpo-reference.ts';
 import { type PairStepRecord, type TrainPairsOptions, trainPairs } from './dpo-train.ts';
 import type { TrainerHost } from './host.ts';
 import { type StepRecord, type TrainOptions, train } from './train.ts';
@@ -34,7 +35,10 @@ export interface Resumption {
 
 export type ResumableOptions = TrainOptions & Course & Resumption;
 
-export type ResumablePairsOptions = TrainPairsOptions & Course & Resumption;
+export interface ResumablePairsOptions extends TrainPairsOptions, Course, Resumption {
+  /** How far the base model is with the pairs that it is asked about beforehand. */
+  readonly onReference?: PairProgress['onProgress'];
+}
 
 /**
  * Trains from given weights with fresh AdamW moments, whatever the trainer did before, and survives a lost GPU and an ended
@@ -51,12 +55,15 @@ export async function trainResumably(
 ): Promise<Float32Array<ArrayBuffer>> {
   const rows = inOrder(examples, options.order);
   const { signal: _signal, ...settings } = options;
-  return resume<StepRecord>(host, options, rows, (trainer, step, onStep) =>
-    train(trainer, rows, { ...settings, startStep: step, steps: step + 1, onStep }),
-  );
+  return resume<StepRecord>(host, options, rows, {
+    take: (trainer, step, onStep) => train(trainer, rows, { ...settings, startStep: step, steps: step + 1, onStep }),
+  });
 }
 
-/** The same for preference pairs; see `trainPairs`. */
+/**
+ * The same for preference pairs; see `trainPairs`. Where `order` meets a pair more than once, the base model is asked about all
+ * of them once, before the first step to be taken: it never changes, and is a third of a step's work.
+ */
 export async function trainPairsResumably(
   host: TrainerHost,
   pairs: readonly PreferencePair[],
@@ -67,9 +74,14 @@ export async function trainPairsResumably(
   const reference = rows.map((row) => row.reference);
   const { signal: _signal, ...settings } = options;
   const context = JSON.stringify([options.context, reference]);
-  return resume<PairStepRecord>(host, { ...options, context }, sequences, (trainer, step, onStep) =>
-    trainPairs(trainer, rows, { ...settings, startStep: step, steps: step + 1, onStep }),
-  );
+  let prepared: readonly PreferencePair[] | undefined; // outlives a lost GPU
+  return resume<PairStepRecord>(host, { ...options, context }, sequences, {
+    async prepare(trainer) {
+      prepared ??= await withReference(trainer, pairs, options.order, { onProgress: options.onReference });
+    },
+    take: (trainer, step, onStep) =>
+      trainPairs(trainer, prepared ?? rows, { ...settings, startStep: step, steps: step + 1, onStep }),
+  });
 }
 
 /** Losses of the GPU in a row, with no step between them, before giving up. */
@@ -79,12 +91,20 @@ type Outer<Record> = Course &
   Pick<TrainOptions, 'mu' | 'steps' | 'startStep' | 'signal'> &
   Resumption & { readonly onStep?: (record: Record) => void };
 
-/** The loop of both tasks. `take` takes one step, which once begun is always finished. */
+/** What a task does on a trainer. */
+interface Work<Record> {
+  /** Comes before the first step on every trainer, as long as there is a step to take. */
+  prepare?(trainer: Trainer): Promise<void>;
+  /** Takes one step, which once begun is always finished. */
+  take(trainer: Trainer, step: number, onStep: (record: Record) => void): Promise<unknown>;
+}
+
+/** The loop of both tasks. */
 async function resume<Record>(
   host: TrainerHost,
   options: Outer<Record>,
   sequences: readonly TokenizedExample[],
-  take: (trainer: Trainer, step: number, onStep: (record: Record) => void) => Promise<unknown>,
+  work: Work<Record>,
 ): Promise<Float32Array<ArrayBuffer>> {
   const { store, onResumed, onRecovered, onStoreError, onStep, signal, steps } = options;
   const job = await fingerprint(sequences, options);
@@ -97,7 +117,7 @@ async function resume<Record>(
   const next = async (trainer: Trainer): Promise<Checkpoint<Record>> => {
     const records: Record[] = [];
     const { step } = point;
-    await take(trainer, step, (record) => void records.push(record));
+    await work.take(trainer, step, (record) => void records.push(record));
     const { adapter, optimizer } = await trainer.snapshot();
     requireFinite(adapter, step);
     for (const record of records) onStep?.(record);
@@ -107,6 +127,7 @@ async function resume<Record>(
   for (;;) {
     try {
       const trainer = await host.trainer();
+      if (point.step < steps && !signal?.aborted) await work.prepare?.(trainer);
       restore(trainer, point, options);
       while (point.step < steps && !signal?.aborted) {
         point = await next(trainer);

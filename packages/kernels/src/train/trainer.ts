@@ -6,7 +6,13 @@ import type { Model } from '../llama/weights.ts';
 import { type AdapterLayout, adapterLayout, type LoraConfig } from '../lora/layout.ts';
 import { checkExamples, labelCount, type PaddedBatch, type TokenizedExample } from './batch.ts';
 import { createPairTraining, type PairTraining } from './dpo.ts';
-import { type EvaluateOptions, type Evaluation, evaluateExamples } from './evaluate.ts';
+import {
+  type EvaluateOptions,
+  type Evaluation,
+  evaluateExamples,
+  type SequenceScore,
+  scoreExamples,
+} from './evaluate.ts';
 import { createOptimizer, type Optimizer, type OptimizerState, type StepOptions } from './optimizer.ts';
 import { packBatch } from './pack.ts';
 import { createPrograms } from './programs.ts';
@@ -51,6 +57,8 @@ export interface Trainer extends PairTraining {
   /** Sets the drift d added by every step, or none. */
   setDrift(vector: Float32Array | null): void;
   evaluate(examples: readonly TokenizedExample[], options?: EvaluateOptions): Promise<Evaluation>;
+  /** What the adapted model gives each example's labels, in the given order, without dropout: log-likelihoods to compare. */
+  sequenceScores(examples: readonly TokenizedExample[], options?: EvaluateOptions): Promise<SequenceScore[]>;
   /** Releases everything, once the call that is under way is done; those queued behind it throw GpuError 'validation'. */
   destroy(): void;
 }
@@ -118,6 +126,11 @@ export async function createTrainer(model: Model, lora: LoraConfig, options: Tra
       queued(() => {
         checkExamples(examples, config);
         return evaluateExamples({ ...settings, programs, readback }, examples, evaluateOptions);
+      }),
+    sequenceScores: (examples, evaluateOptions = {}) =>
+      queued(() => {
+        checkExamples(examples, config);
+        return scoreExamples({ ...settings, programs, readback }, examples, evaluateOptions);
       }),
     destroy: () =>
       close(() => {

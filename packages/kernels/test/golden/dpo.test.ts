@@ -75,6 +75,9 @@ describe.each(golden.cases)('DPO on the $name Llama against PyTorch', (expected)
 
   it.each(LAYOUTS)('gives log-probabilities, loss, margins and every LoRA gradient by name: %j', async (options) => {
     const { trainer, close } = await setUp(options);
+    const scores = await trainer.sequenceScores(pairs.flatMap(({ chosen, rejected }) => [chosen, rejected]));
+    const policy = scores.map(({ logProb }) => logProb);
+    expect(relativeL2(policy, expected.logProbs.flat())).toBeLessThan(1e-5);
     const reference = await trainer.referenceLogProbs(pairs);
     expect(relativeL2(flat(reference), expected.referenceLogProbs.flat())).toBeLessThan(1e-5);
     const result = await trainer.evaluatePairs(pairs, { beta });
