@@ -1,5 +1,6 @@
 import { zipFiles } from './participant/zip.ts';
 import { createJoinSession, type JoinSession } from './session.ts';
+import type { ColumnChoice } from './trainer/columns.ts';
 import type { GenerateJob } from './trainer/messages.ts';
 
 let current: { token: string; session: JoinSession } | null = null;
@@ -25,6 +26,8 @@ const session = (): JoinSession => {
 
 export const chooseFile = (file: File) => void session().readData(file);
 export const chooseDemo = (ordinal: number) => void session().chooseDemo(ordinal);
+export const offerColumns = () => void session().offerColumns();
+export const chooseColumns = (columns: ColumnChoice | null) => void session().chooseColumns(columns);
 export const join = (name: string) => void session().join(name);
 export const retry = () => void session().retry();
 export const loadResult = () => void session().loadResult();

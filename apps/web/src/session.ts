@@ -2,7 +2,7 @@ import { proxy } from 'comlink';
 import { inspectInvitation } from './participant/candidate.ts';
 import { explainFailure } from './participant/failure.ts';
 import { InvitationError } from './participant/invitation.ts';
-import { readData, readDemoData } from './participant/own-data.ts';
+import { chooseColumns, offerColumns, readData, readDemoData } from './participant/own-data.ts';
 import { createParticipation } from './participant/participation.ts';
 import { openSeat, type SeatKeeper } from './participant/seat.ts';
 import { createTracker } from './participant/tracker.ts';
@@ -10,6 +10,7 @@ import { loadTunedResult } from './participant/tuned-result.ts';
 import { initialJoinState, useJoinStore } from './stores/join-store.ts';
 import { lossHistory } from './stores/loss-history.ts';
 import { trainerSlot } from './trainer/client.ts';
+import type { ColumnChoice } from './trainer/columns.ts';
 import type { GenerateJob } from './trainer/messages.ts';
 
 export interface JoinOptions {
@@ -76,6 +77,8 @@ export function createJoinSession(token: string, options: JoinOptions) {
     open,
     readData: (file: File) => readData(trainer, place().key, file),
     chooseDemo: (ordinal: number) => readDemoData(trainer, place().key, ordinal),
+    offerColumns: () => offerColumns(trainer),
+    chooseColumns: (columns: ColumnChoice | null) => chooseColumns(trainer, place().key, columns),
     join: taking.join,
     stop: taking.stop,
     loadResult: () => loadTunedResult(trainer, tracker, place()),

@@ -2,7 +2,8 @@ import { Progress, SimpleGrid, Stack, Text } from '@mantine/core';
 import { useJoinStore } from '../stores/join-store.ts';
 import { Figure } from '../ui/figure.tsx';
 import { Section } from '../ui/section.tsx';
-import { formatBytes, formatCount, formatDuration, formatFixed } from '../ui/units.ts';
+import { TASK_WORDS } from '../ui/task-words.ts';
+import { formatBytes, formatCount, formatDuration, formatFixed, formatPercent, formatSigned } from '../ui/units.ts';
 import { timeLeftMs } from './phase.ts';
 
 interface Bar {
@@ -83,6 +84,9 @@ export function ActivityCard() {
   const examples = useJoinStore((state) => state.data?.examples ?? 0);
   const connected = useJoinStore((state) => state.run?.connected ?? 0);
   const sent = useJoinStore((state) => Object.values(state.sent).reduce((sum, bytes) => sum + bytes, 0));
+  const task = useJoinStore((state) => state.run?.config.task ?? 'sft');
+  const rewards = useJoinStore((state) => state.rewards);
+  const words = TASK_WORDS[task];
   const loss = activity?.kind === 'training' ? activity.lossNats : null;
   return (
     <Section title="Now" testId="activity">
@@ -98,10 +102,16 @@ export function ActivityCard() {
           aria-label={bar.text}
         />
       </Stack>
-      <SimpleGrid cols={{ base: 2, sm: 5 }}>
-        <Figure label="Loss now, nats" value={formatFixed(loss, 3)} testId="loss-now" />
+      <SimpleGrid cols={{ base: 2, sm: task === 'dpo' ? 4 : 5 }}>
+        <Figure label={words.lossNats} value={formatFixed(loss, 3)} testId="loss-now" />
+        {task === 'dpo' ? (
+          <>
+            <Figure label="Reward accuracy" value={formatPercent(rewards?.accuracy)} testId="reward-accuracy" />
+            <Figure label="Reward margin" value={formatSigned(rewards?.margin)} testId="reward-margin" />
+          </>
+        ) : null}
         <Figure label="Tokens per second" value={tokensPerSecond > 0 ? formatCount(tokensPerSecond) : '–'} />
-        <Figure label="Your examples" value={formatCount(examples)} />
+        <Figure label={`Your ${words.rows}`} value={formatCount(examples)} />
         <Figure label="Participants here" value={formatCount(connected)} />
         <Figure label="Sent so far" value={formatBytes(sent)} />
       </SimpleGrid>

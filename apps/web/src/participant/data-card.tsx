@@ -1,15 +1,23 @@
 import { Alert, Button, FileButton, Group, Loader, Stack, Text } from '@mantine/core';
 import { type DragEvent, useState } from 'react';
-import { chooseDemo, chooseFile } from '../commands.ts';
+import { chooseDemo, chooseFile, offerColumns } from '../commands.ts';
 import { useJoinStore } from '../stores/join-store.ts';
 import { Section } from '../ui/section.tsx';
+import { ColumnPicker } from './column-picker.tsx';
 import { DataPreview } from './data-preview.tsx';
 
-const ACCEPT = '.json,.jsonl,.ndjson,.csv,.tsv';
+const ACCEPT = '.json,.jsonl,.ndjson,.csv,.tsv,.txt,.parquet,.gz';
+
+/** What a row of the file has to hold, by task. */
+const HOLDS = {
+  sft: 'a prompt and its answer in each row',
+  dpo: 'a question with a chosen and a rejected answer in each row',
+} as const;
 
 function DropZone() {
   const busy = useJoinStore((state) => state.dataBusy);
   const demoShards = useJoinStore((state) => state.demoShards);
+  const task = useJoinStore((state) => state.run?.config.task ?? 'sft');
   const [over, setOver] = useState(false);
   const drop = (event: DragEvent) => {
     event.preventDefault();
@@ -31,7 +39,12 @@ function DropZone() {
       onDrop={drop}
     >
       <Stack gap="sm" align="center">
-        <Text>Drop a JSON, JSONL or CSV file here</Text>
+        <div>
+          <Text>Drop a JSON, JSONL, CSV or Parquet file here, gzipped or not</Text>
+          <Text size="sm" c="dimmed">
+            with {HOLDS[task]}
+          </Text>
+        </div>
         <Group justify="center">
           <FileButton
             accept={ACCEPT}
@@ -64,6 +77,7 @@ export function DataCard() {
   const data = useJoinStore((state) => state.data);
   const busy = useJoinStore((state) => state.dataBusy);
   const problem = useJoinStore((state) => state.dataProblem);
+  const columns = useJoinStore((state) => state.columns);
   return (
     <Section
       title="Your data"
@@ -77,7 +91,15 @@ export function DataCard() {
           {problem}
         </Alert>
       ) : null}
+      {columns ? <ColumnPicker key={columns.map(({ name }) => name).join()} columns={columns} /> : null}
       {data ? <DataPreview data={data} /> : null}
+      {data && !columns ? (
+        <Group>
+          <Button variant="subtle" size="compact-sm" disabled={busy} onClick={offerColumns}>
+            Choose the columns
+          </Button>
+        </Group>
+      ) : null}
     </Section>
   );
 }

@@ -1,3 +1,4 @@
+import { algorithmOf } from '@cotune/fl-core';
 import { CHUNK_BYTES, encodedBytes, type RunConfig } from '@cotune/fl-core/protocol';
 
 /** One thing that leaves the tab. */
@@ -12,6 +13,7 @@ export interface DisclosedItem {
 
 /** Upper bounds of the text around the numbers; the browser tests weigh what a tab really sends against them. */
 const PROGRESS_BYTES = 250;
+const REWARDS_BYTES = 80;
 const ROUND_BYTES = 1000;
 const CHUNK_ENVELOPE_BYTES = 200;
 /** Tokens, the longest display name in UTF-8, and the connection's upkeep. */
@@ -23,25 +25,29 @@ export function disclosedItems(
   adapterLength: number,
   gpu: { readonly name: string; readonly features: readonly string[] },
 ): readonly DisclosedItem[] {
-  const update = encodedBytes(adapterLength, config.updateDtype);
+  // What an algorithm's clients send besides their delta goes in the same update, each vector as long as it.
+  const extras = algorithmOf(config.algorithm).extras?.length ?? 0;
+  const numbers = adapterLength * (1 + extras);
+  const update = encodedBytes(numbers, config.updateDtype);
+  const pairs = config.task === 'dpo';
   const chunks = Math.ceil(update / CHUNK_BYTES);
   return [
     {
-      what: `Adapter update (${adapterLength.toLocaleString('en')} numbers, ${config.updateDtype === 'f16' ? '16' : '32'} bit)`,
+      what: `Adapter update${extras > 0 ? ` with the algorithm’s own vectors` : ''} (${numbers.toLocaleString('en')} numbers, ${config.updateDtype === 'f16' ? '16' : '32'} bit)`,
       why: 'what your tab learnt in a round; averaged with the others’',
       bytesPerRound: update,
       exact: true,
       rounds: config.rounds,
     },
     {
-      what: 'Loss, step and speed, while training',
+      what: `Loss, ${pairs ? 'reward accuracy and margin, ' : ''}step and speed, while training`,
       why: 'progress on the organiser’s screen, at most twice a second',
-      bytesPerRound: config.steps * PROGRESS_BYTES,
+      bytesPerRound: config.steps * (PROGRESS_BYTES + (pairs ? REWARDS_BYTES : 0)),
       exact: false,
       rounds: config.rounds,
     },
     {
-      what: 'Number of examples, mean loss, training time, checksums',
+      what: `Number of ${pairs ? 'pairs, mean rewards' : 'examples'}, mean loss, training time, checksums`,
       why: 'the weight of your update and proof that it arrived whole',
       bytesPerRound: ROUND_BYTES + chunks * CHUNK_ENVELOPE_BYTES,
       exact: false,

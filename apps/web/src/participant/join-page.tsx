@@ -5,6 +5,7 @@ import { pagePhase, useJoinStore } from '../stores/join-store.ts';
 import { Loading } from '../ui/loading.tsx';
 import { Problem } from '../ui/problem.tsx';
 import { navigate } from '../ui/route.ts';
+import { TASK_WORDS } from '../ui/task-words.ts';
 import { formatBytes, formatCount } from '../ui/units.ts';
 import { PreparePanel } from './prepare-panel.tsx';
 
@@ -22,7 +23,8 @@ function Heading() {
       <Title order={1}>{config.name}</Title>
       <Text c="dimmed">
         {model.title} · {formatCount(model.parameters)} parameters · {formatBytes(model.bytes)} to download ·{' '}
-        {config.rounds} rounds of {config.steps} steps · {run.participants} joined so far
+        {TASK_WORDS[config.task].title} · {config.rounds} rounds of {config.steps} steps · {run.participants} joined so
+        far
       </Text>
     </Stack>
   );

@@ -21,10 +21,17 @@ const MICRO_BATCH_TOKENS = 2048;
 export function estimateMemory(
   model: LlamaConfig,
   dtype: 'int8' | 'f32',
-  run: { readonly lora: LoraConfig; readonly batchSize: number; readonly maxSeqLength: number },
+  run: {
+    readonly lora: LoraConfig;
+    readonly batchSize: number;
+    readonly maxSeqLength: number;
+    readonly task?: 'sft' | 'dpo';
+  },
 ): MemoryEstimate {
   const seq = Math.min(run.maxSeqLength, model.maxPositions);
-  const batch = Math.max(1, Math.min(run.batchSize, Math.floor(MICRO_BATCH_TOKENS / seq)));
+  // Both sequences of a preference pair are in one micro-batch.
+  const together = run.task === 'dpo' ? 2 : 1;
+  const batch = Math.max(together, Math.min(together * run.batchSize, Math.floor(MICRO_BATCH_TOKENS / seq)));
   const settings = { dtype, precision: 'f32', plan: 'a', attention: 'flash', batch, seq } as const;
   const { weights, optimizer, saves, scratch, total } = planMemory(model, run.lora, settings);
   return {

@@ -1,34 +1,69 @@
 import { invited, useJoinStore } from '../stores/join-store.ts';
 import type { TrainerSlot } from '../trainer/client.ts';
+import type { ColumnChoice } from '../trainer/columns.ts';
+import type { DataReport, DataSettings } from '../trainer/messages.ts';
 import { explainFailure } from './failure.ts';
 import { fetchDemoData } from './invitation.ts';
 
 const { setState: set } = useJoinStore;
 
-/**
- * Reads the owner's file in the Worker, or with null the one kept from an earlier visit, and shows what is in it or why it is
- * of no use. Never throws.
- */
-export async function readData(trainer: TrainerSlot, seatKey: string, file: File | null): Promise<void> {
+function dataSettings(): DataSettings {
+  const { run, model } = invited();
+  const { task, dpo, template, maxSeqLength } = run.config;
+  return { modelUrl: model.url, task, dpo, template, maxSeqLength };
+}
+
+/** Shows what a reading gives: its report, or why the file is of no use. Never throws. */
+async function show(reading: () => Promise<DataReport | null>): Promise<DataReport | null> {
   set({ dataBusy: true, dataProblem: null });
   try {
-    const { run, model } = invited();
-    const { template, maxSeqLength } = run.config;
-    const data = await trainer.api().readData(seatKey, file, { modelUrl: model.url, template, maxSeqLength });
+    const data = await reading();
     if (data && data.examples === 0) {
-      const first = data.rejected[0]?.reason ?? 'the file is empty';
-      set({ data: null, dataProblem: `No row of ${data.name} can be used. First problem: ${first}` });
+      const [first] = data.rejections;
+      const why = first ? `Line ${first.lines[0]}: ${first.reason}` : 'The file is empty';
+      set({ data: null, dataProblem: `No row of ${data.name} can be used. ${why}.` });
     } else {
       set({ data });
     }
+    return data;
   } catch (error) {
     set({ data: null, dataProblem: explainFailure(error) });
+    return null;
   } finally {
     set({ dataBusy: false });
   }
 }
 
-/** The same for the coordinator's demo data, ordinal from 1. */
+/**
+ * Reads the owner's file in the Worker, or with null the one kept from an earlier visit. Where no row can be used as the file
+ * is, its columns are offered. Never throws.
+ */
+export async function readData(trainer: TrainerSlot, seatKey: string, file: File | null): Promise<void> {
+  set({ columns: null });
+  const data = await show(() => trainer.api().readData(seatKey, file, dataSettings()));
+  if (data && data.examples === 0) await offerColumns(trainer);
+}
+
+/** Lets the owner say which column is which, of the file that was read last. Never throws. */
+export async function offerColumns(trainer: TrainerSlot): Promise<void> {
+  const columns = await trainer
+    .api()
+    .columns()
+    .catch(() => []);
+  if (columns.length > 0) set({ columns });
+}
+
+/** Reads the last file again with the chosen columns; null goes by its own names. Never throws. */
+export async function chooseColumns(
+  trainer: TrainerSlot,
+  seatKey: string,
+  columns: ColumnChoice | null,
+): Promise<void> {
+  const data = await show(() => trainer.api().chooseColumns(seatKey, columns, dataSettings()));
+  if (data && data.examples > 0) set({ columns: null });
+}
+
+/** The same as `readData` for the coordinator's demo data, ordinal from 1. */
 export async function readDemoData(trainer: TrainerSlot, seatKey: string, ordinal: number): Promise<void> {
   const file = await fetchDemoData(ordinal);
   if (file) await readData(trainer, seatKey, file);

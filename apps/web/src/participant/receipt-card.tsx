@@ -39,7 +39,7 @@ export function ReceiptCard() {
             label="Rounds counted"
             value={`${formatCount(rounds)} of ${formatCount(publishedRounds(run).length)}`}
           />
-          <Figure label="Examples" value={formatCount(examples)} />
+          <Figure label={run.config.task === 'dpo' ? 'Pairs' : 'Examples'} value={formatCount(examples)} />
           <Figure label="Bytes of updates" value={formatBytes(bytes)} />
           <Figure label="Participant" value={participantId} />
         </SimpleGrid>

@@ -44,10 +44,10 @@ export function createTracker(now: () => number = () => Date.now()) {
       if (ticking && !due()) return;
       set({ activity, ...(sameKind ? {} : { activitySinceMs: now() }) });
     },
-    step({ round, step, lossNats, tokensPerSecond }: StepRecord) {
+    step({ round, step, lossNats, tokensPerSecond, rewards }: StepRecord) {
       const steps = get().run?.config.steps ?? 0;
-      lossHistory.push({ index: round * steps + step - 1, round, lossNats });
-      if (speedDue()) set({ tokensPerSecond });
+      lossHistory.push({ index: round * steps + step - 1, round, lossNats, rewards: rewards ?? null });
+      if (speedDue()) set({ tokensPerSecond, rewards: rewards ?? null });
     },
     run(run: RunView) {
       set({ run, rounds: run.rounds });

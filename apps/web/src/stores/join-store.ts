@@ -1,9 +1,10 @@
 import type { ParticipantActivity } from '@cotune/fl-core';
-import type { ModelRef, RoundSummary, RunView } from '@cotune/fl-core/protocol';
+import type { ModelRef, Rewards, RoundSummary, RunView } from '@cotune/fl-core/protocol';
 import { create } from 'zustand';
 import type { DisclosedItem } from '../participant/disclosure.ts';
 import type { GpuVerdict } from '../participant/gpu-verdict.ts';
 import type { MemoryEstimate } from '../participant/memory.ts';
+import type { FileColumn } from '../trainer/columns.ts';
 import type { DataReport, DownloadProgress } from '../trainer/messages.ts';
 
 /** One cause and what can be done about it; `retry` shows a button that starts over. */
@@ -47,6 +48,8 @@ export interface JoinState {
   readonly data: DataReport | null;
   readonly dataBusy: boolean;
   readonly dataProblem: string | null;
+  /** Columns of the file that was read last, while the owner is asked which is which. */
+  readonly columns: readonly FileColumn[] | null;
   readonly resuming: boolean;
   /** Display name used before, if any. */
   readonly seatName: string;
@@ -57,6 +60,8 @@ export interface JoinState {
   /** When the activity's kind or round last changed (ms since epoch). */
   readonly activitySinceMs: number;
   readonly tokensPerSecond: number;
+  /** Of the last step on preference pairs. */
+  readonly rewards: Rewards | null;
   readonly rounds: readonly RoundSummary[];
   /** Bytes of accepted updates, by round. */
   readonly sent: Readonly<Record<number, number>>;
@@ -82,6 +87,7 @@ export const initialJoinState: JoinState = {
   data: null,
   dataBusy: false,
   dataProblem: null,
+  columns: null,
   resuming: false,
   seatName: '',
   download: null,
@@ -90,6 +96,7 @@ export const initialJoinState: JoinState = {
   activity: null,
   activitySinceMs: 0,
   tokensPerSecond: 0,
+  rewards: null,
   rounds: [],
   sent: {},
   notice: null,

@@ -1,8 +1,12 @@
+import type { Rewards } from '@cotune/fl-core/protocol';
+
 /** One optimiser step of this tab. `index` counts over all rounds. */
 export interface LossPoint {
   readonly index: number;
   readonly round: number;
   readonly lossNats: number;
+  /** Of a step on preference pairs. */
+  readonly rewards?: Rewards | null;
 }
 
 /**
@@ -39,22 +43,29 @@ export function createLossHistory(schedule: (run: () => void) => void) {
     },
     /** [steps counted from 1, losses, exponentially smoothed losses] for the chart. */
     columns(smoothing: number): [number[], number[], number[]] {
-      const steps: number[] = [];
-      const losses: number[] = [];
-      const smooth: number[] = [];
-      let mean = 0;
-      let weight = 0;
-      for (const { index, lossNats } of points) {
-        // Bias-corrected, so that the first points are not pulled to zero.
-        mean = smoothing * mean + (1 - smoothing) * lossNats;
-        weight = smoothing * weight + (1 - smoothing);
-        steps.push(index + 1);
-        losses.push(lossNats);
-        smooth.push(mean / weight);
-      }
-      return [steps, losses, smooth];
+      const losses = points.map(({ lossNats }) => lossNats);
+      return [points.map(({ index }) => index + 1), losses, smoothed(losses, smoothing)];
+    },
+    /** [steps counted from 1, reward margins, smoothed margins, smoothed reward accuracies] of the steps on pairs. */
+    rewardColumns(smoothing: number): [number[], number[], number[], number[]] {
+      const ofPairs = points.flatMap(({ index, rewards }) => (rewards ? [{ index, ...rewards }] : []));
+      const margins = ofPairs.map(({ margin }) => margin);
+      const accuracies = ofPairs.map(({ accuracy }) => accuracy);
+      const steps = ofPairs.map(({ index }) => index + 1);
+      return [steps, margins, smoothed(margins, smoothing), smoothed(accuracies, smoothing)];
     },
   };
+}
+
+/** Exponential means, bias-corrected so that the first values are not pulled to zero. */
+function smoothed(values: readonly number[], smoothing: number): number[] {
+  let mean = 0;
+  let weight = 0;
+  return values.map((value) => {
+    mean = smoothing * mean + (1 - smoothing) * value;
+    weight = smoothing * weight + (1 - smoothing);
+    return mean / weight;
+  });
 }
 
 export type LossHistory = ReturnType<typeof createLossHistory>;

@@ -1,15 +1,25 @@
-import { type DataRow, loadTokenizer, parseDataset, type Tokenizer, tokenizeRows } from '@cotune/fl-core';
-import { httpSource, modelManifest, type TokenizedExample } from '@cotune/kernels';
-import type { DataReport, DataSettings, TokenFigures } from './messages.ts';
+import { loadTokenizer, type Tokenizer } from '@cotune/fl-core';
+import { httpSource, modelManifest } from '@cotune/kernels';
+import type { ColumnChoice } from './columns.ts';
+import type { DataReport, DataSettings, PreviewRow, TokenFigures } from './messages.ts';
+import { groupRejections } from './rejections.ts';
+import {
+  parseRows,
+  rowCount,
+  type TaskRows,
+  type TrainingData,
+  tokeniseTraining,
+  tokenLengths,
+} from './training-data.ts';
 
 const PREVIEW_ROWS = 5;
-const SHOWN_REJECTIONS = 100;
+const PREVIEW_CHARS = 400;
 const HISTOGRAM_BINS = 24;
 
 /** An owner's data, ready to train on. */
 export interface LocalData {
-  readonly examples: readonly TokenizedExample[];
-  readonly rows: readonly DataRow[];
+  readonly data: TrainingData;
+  readonly rows: TaskRows;
   readonly report: DataReport;
 }
 
@@ -21,38 +31,63 @@ export async function fetchTokenizer(modelUrl: string): Promise<Tokenizer> {
   return loadTokenizer(await text('tokenizer.json'), architecture);
 }
 
-/** Parses and tokenises a file. Bad rows are listed by line; throws DataError only when the whole file is of no use. */
+/**
+ * Parses and tokenises a file for the run's task, as its own names or the chosen columns say. Bad rows are listed by line;
+ * throws DataError only when the whole file is of no use.
+ */
 export async function readDataset(
   file: { readonly name: string; readonly bytes: Uint8Array },
+  columns: ColumnChoice | null,
   tokenizer: Tokenizer,
-  { template, maxSeqLength }: DataSettings,
+  settings: DataSettings,
 ): Promise<LocalData> {
-  const dataset = await parseDataset(file.bytes, { fileName: file.name });
-  const { examples, rows, rejected, truncatedRows } = tokenizeRows(dataset.rows, { template, tokenizer, maxSeqLength });
-  const allRejected = [...dataset.rejected, ...rejected].sort((a, b) => a.line - b.line);
-  const preview = rows.slice(0, PREVIEW_ROWS).map(({ prompt, response }, i) => ({
-    prompt: prompt.slice(0, 400),
-    response: response.slice(0, 400),
-    tokens: examples[i]?.inputIds.length ?? 0,
-  }));
+  const { task } = settings;
+  const parsed = await parseRows(task, file.bytes, { fileName: file.name, columns });
+  const { data, kept, rejected, truncatedRows } = tokeniseTraining(parsed, settings, tokenizer);
+  const left = [...parsed.rejected, ...rejected];
+  const lengths = tokenLengths(data);
   return {
-    examples,
-    rows,
+    data,
+    rows: kept,
     report: {
+      task,
       name: file.name,
       bytes: file.bytes.byteLength,
-      format: `${dataset.card.container.toUpperCase()}${dataset.format ? `, ${dataset.format}` : ''}`,
-      preview,
-      examples: examples.length,
-      rejected: allRejected.slice(0, SHOWN_REJECTIONS),
-      rejectedCount: allRejected.length,
-      duplicates: dataset.card.duplicateRows,
-      tokens: tokenFigures(
-        examples.map(({ inputIds }) => inputIds.length),
-        truncatedRows,
-      ),
+      format: parsed.format,
+      columns,
+      preview: previewRows(kept, lengths),
+      examples: rowCount(data),
+      rejections: groupRejections(left),
+      rejectedCount: left.length,
+      emptyRows: parsed.emptyRows,
+      duplicates: parsed.duplicateRows,
+      answerCounts: parsed.answerCounts,
+      tokens: tokenFigures(lengths, truncatedRows),
     },
   };
+}
+
+/** The first rows; `lengths` are those of all of them. */
+export function previewRows(kept: TaskRows, lengths: readonly number[]): readonly PreviewRow[] {
+  const cut = (text: string) => text.slice(0, PREVIEW_CHARS);
+  const first = <Row>(rows: readonly Row[], show: (row: Row) => Omit<PreviewRow, 'tokens'>) =>
+    rows.slice(0, PREVIEW_ROWS).map((row, i) => ({ ...show(row), tokens: lengths[i] ?? 0 }));
+  if (kept.task === 'sft') {
+    return first(kept.rows, ({ history = [], prompt, response, line }) => ({
+      line,
+      earlier: history.slice(-1).map((turn) => cut(`${turn.prompt} → ${turn.response}`)),
+      earlierTurns: history.length,
+      prompt: cut(prompt),
+      answers: [cut(response)],
+    }));
+  }
+  return first(kept.rows, ({ turns, chosen, rejected, line }) => ({
+    line,
+    earlier: turns.length > 1 ? [cut(turns.slice(-3, -1).join(' → '))] : [],
+    earlierTurns: (turns.length - 1) / 2,
+    prompt: cut(turns.at(-1) ?? ''),
+    answers: [cut(chosen), cut(rejected)],
+  }));
 }
 
 /** Figures of token lengths; zeros when there are none. */

@@ -3,6 +3,7 @@ import type {
   Ack,
   ModelRef,
   Progress,
+  Rewards,
   RoundOffer,
   RunConfig,
   RunView,
@@ -12,23 +13,44 @@ import type {
   Welcome,
 } from '@cotune/fl-core/protocol';
 import type { Transfer } from '@cotune/kernels';
+import type { ColumnChoice, FileColumn } from './columns.ts';
+import type { Rejection } from './rejections.ts';
+
+/** One of the first rows, for the preview. */
+export interface PreviewRow {
+  readonly line: number;
+  /** Of a conversation: the last question and answer before this one, and how many there are. */
+  readonly earlier: readonly string[];
+  readonly earlierTurns: number;
+  readonly prompt: string;
+  /** The answer to learn; of a pair the chosen and the rejected one. */
+  readonly answers: readonly string[];
+  readonly tokens: number;
+}
 
 /** Data of the owner, as read in this tab. Nothing of it is ever sent. */
 export interface DataReport {
+  readonly task: RunConfig['task'];
   readonly name: string;
   readonly bytes: number;
-  readonly format: string;
-  /** First rows, for the preview: prompt and response as the model will see them. */
-  readonly preview: readonly { readonly prompt: string; readonly response: string; readonly tokens: number }[];
+  /** Name of the format of most rows; null when no row could be used. */
+  readonly format: string | null;
+  /** The columns that the owner chose, for a file whose own names say nothing. */
+  readonly columns: ColumnChoice | null;
+  readonly preview: readonly PreviewRow[];
+  /** Usable examples, or pairs. */
   readonly examples: number;
-  readonly rejected: readonly { readonly line: number; readonly reason: string }[];
+  readonly rejections: readonly Rejection[];
   readonly rejectedCount: number;
+  readonly emptyRows: number;
   /** Rows left out because an identical one came before. */
   readonly duplicates: number;
+  /** How often each answer occurs, most often first; null where there are many, or pairs of them. */
+  readonly answerCounts: readonly { readonly answer: string; readonly count: number }[] | null;
   readonly tokens: TokenFigures;
 }
 
-/** Token lengths of the usable examples; `truncated` of them are longer than the run's limit. */
+/** Token lengths of the usable examples (of a pair both its sequences together); `truncated` of them are longer than the run's limit. */
 export interface TokenFigures {
   readonly total: number;
   readonly median: number;
@@ -58,6 +80,8 @@ export interface StepRecord {
   readonly step: number;
   readonly lossNats: number;
   readonly tokensPerSecond: number;
+  /** Of a step on preference pairs. */
+  readonly rewards?: Rewards | undefined;
 }
 
 /** The page's socket, as the Worker sees it (downloads go by fetch from the Worker itself). */
@@ -77,11 +101,9 @@ export interface TrainerEvents {
 }
 
 /** What decides how a row becomes tokens. */
-export interface DataSettings {
+export interface DataSettings extends Pick<RunConfig, 'task' | 'dpo' | 'template' | 'maxSeqLength'> {
   /** Directory URL of the model, whose tokenizer counts the tokens. */
   readonly modelUrl: string;
-  readonly template: RunConfig['template'];
-  readonly maxSeqLength: number;
 }
 
 export interface GenerateJob {
@@ -96,6 +118,10 @@ export interface GenerateJob {
 export interface TrainerApi {
   /** Reads a file (or one kept from an earlier visit) and keeps a copy in this browser's private storage. */
   readData(seat: string, file: File | null, settings: DataSettings): Promise<DataReport | null>;
+  /** The columns of the file that was read last, for an owner who wants to say which is which. */
+  columns(): Promise<readonly FileColumn[]>;
+  /** Reads that file again as the chosen columns say (null: as its own names say), and remembers the choice for it. */
+  chooseColumns(seat: string, columns: ColumnChoice | null, settings: DataSettings): Promise<DataReport>;
   /** Downloads what is missing, verifies every hash, opens the GPU and loads the weights. */
   prepare(
     job: { model: ModelRef; config: RunConfig },

@@ -1,16 +1,28 @@
-import { createParticipant, FlError, type Participant, storageSlot, type Tokenizer } from '@cotune/fl-core';
+import {
+  createParticipant,
+  FlError,
+  type Participant,
+  type RunConfig,
+  storageSlot,
+  type Tokenizer,
+} from '@cotune/fl-core';
 import { expose, transfer } from 'comlink';
 import { adapterName } from '../participant/gpu-verdict.ts';
 import { downloadBlob } from './blob.ts';
-import { forgetSeat, keepData, keptData } from './data-store.ts';
+import { type ColumnChoice, fileColumns } from './columns.ts';
+import { columnsOf, forgetSeat, keepColumns, keepData, keptData, type StoredFile } from './data-store.ts';
 import { fetchTokenizer, type LocalData, readDataset } from './dataset.ts';
 import { type Engine, openEngine } from './engine.ts';
-import { createLocalTrainer } from './local-trainer.ts';
-import type { TrainerApi } from './messages.ts';
+import { taskTrainer } from './local-trainer.ts';
+import type { DataReport, DataSettings, TrainerApi } from './messages.ts';
 import { openParticipantStorage } from './participant-storage.ts';
+import { rowCount } from './training-data.ts';
 
 let tokenizer: { readonly modelUrl: string; readonly value: Promise<Tokenizer> } | null = null;
 let data: LocalData | null = null;
+/** Opens the file that was read last; its bytes are not held while the tab trains. */
+let lastFile: (() => Promise<StoredFile>) | null = null;
+let config: RunConfig | null = null;
 let engine: Engine | null = null;
 let participant: Participant | null = null;
 let writing = new AbortController();
@@ -32,23 +44,44 @@ async function tokenizerOf(modelUrl: string): Promise<Tokenizer> {
   }
 }
 
+/** Reads a file as the training data of this visit, and keeps a copy where it is of use and not kept yet. */
+async function take(
+  seat: string,
+  stored: StoredFile,
+  columns: ColumnChoice | null,
+  settings: DataSettings,
+): Promise<DataReport> {
+  const modelUrl = new URL(settings.modelUrl, location.origin).href;
+  data = await readDataset(stored, columns, await tokenizerOf(modelUrl), settings);
+  if (data.report.examples > 0) await keepData(seat, stored);
+  return data.report;
+}
+
 const api: TrainerApi = {
   async readData(seat, file, settings) {
-    const stored = file ? { name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) } : await keptData(seat);
-    if (!stored) return null;
-    const read = await readDataset(
-      stored,
-      await tokenizerOf(new URL(settings.modelUrl, location.origin).href),
-      settings,
-    );
-    data = read;
-    if (file && read.examples.length > 0) await keepData(seat, stored);
-    return read.report;
+    const opened = file ? { name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) } : await keptData(seat);
+    if (!opened) return null;
+    const { name } = opened;
+    lastFile = file
+      ? async () => ({ name, bytes: new Uint8Array(await file.arrayBuffer()) })
+      : async () => need(await keptData(seat), 'the file');
+    return take(seat, opened, await columnsOf(seat, opened), settings);
+  },
+  async columns() {
+    const { name, bytes } = await need(lastFile, 'the file')();
+    return fileColumns(bytes, name);
+  },
+  async chooseColumns(seat, columns, settings) {
+    const opened = await need(lastFile, 'the file')();
+    const report = await take(seat, opened, columns, settings);
+    if (report.examples > 0) await keepColumns(seat, opened, columns);
+    return report;
   },
 
   async prepare(job, onProgress) {
     const model = { ...job.model, url: new URL(job.model.url, location.origin).href };
     engine ??= await openEngine({ ...job, model }, onProgress);
+    config = job.config;
     const { gpu, layout, storage } = engine;
     return {
       adapterLength: layout.length,
@@ -61,12 +94,12 @@ const api: TrainerApi = {
   async start(seat, socket, events) {
     const { gpu, trainer, useLessMemory } = need(engine, 'the model');
     const onOutOfMemory = (message: string) => void useLessMemory().finally(() => events.onDeviceLost(message));
-    const { examples } = need(data, 'the data');
+    const { data: rows } = need(data, 'the data');
     void gpu.lost.then(({ message }) => events.onDeviceLost(message));
     const storage = await openParticipantStorage(seat);
     const checkpoints = storageSlot(storage, 'checkpoint');
     participant = createParticipant({
-      trainer: createLocalTrainer(trainer, examples, checkpoints, onOutOfMemory),
+      trainer: taskTrainer(trainer, rows, need(config, 'the run'), { checkpoints, onOutOfMemory }),
       transport: {
         request: (event, payload) => socket.request(event, payload),
         openUpload: (payload) => socket.openUpload(payload),
@@ -80,7 +113,7 @@ const api: TrainerApi = {
         download: downloadBlob,
       },
       storage,
-      examples: examples.length,
+      examples: rowCount(rows),
       now: () => Date.now(),
       onActivity(activity) {
         if (activity.kind === 'uploaded') void checkpoints.delete().catch(() => undefined);
@@ -98,7 +131,7 @@ const api: TrainerApi = {
   stop: async (how) => participant?.stop(how),
 
   loadAdapter: (blob) => need(engine, 'the model').loadAdapter(blob),
-  samplePrompt: () => data?.rows[0]?.prompt ?? null,
+  samplePrompt: () => data?.report.preview[0]?.prompt ?? null,
   generate(job, onText) {
     writing.abort();
     writing = new AbortController();
@@ -113,7 +146,7 @@ const api: TrainerApi = {
     );
   },
   async forget(seat) {
-    data = null;
+    data = lastFile = null;
     await forgetSeat(seat);
   },
 };

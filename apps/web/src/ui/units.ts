@@ -31,6 +31,25 @@ export function formatFixed(value: number | null | undefined, digits: number): s
   return value === null || value === undefined || !Number.isFinite(value) ? '–' : value.toFixed(digits);
 }
 
+/** +0.042, −1.300: three decimals with a sign, for differences; a missing value is a dash. */
+export function formatSigned(value: number | null | undefined): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return '–';
+  const digits = Math.abs(value).toFixed(3);
+  return Number(digits) === 0 ? digits : `${value < 0 ? '−' : '+'}${digits}`;
+}
+
+/** A setting as a person would write it: 0.001, 5e-5, 12. */
+export function formatSetting(value: number): string {
+  const plain = String(value);
+  return Math.abs(value) < 1e-3 && value !== 0 ? value.toExponential().replace('e+', 'e') : plain;
+}
+
+/** The number that a person wrote: 12, 0.001, 1e-3, also with a decimal comma; null for anything else. */
+export function parseSetting(text: string): number | null {
+  const written = text.trim().replace(/^(-?\d+),(\d+)$/, '$1.$2');
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(written) ? Number(written) : null;
+}
+
 /** 93.4 % */
 export function formatPercent(share: number | null | undefined): string {
   return share === null || share === undefined ? '–' : `${(share * 100).toFixed(1)} %`;
