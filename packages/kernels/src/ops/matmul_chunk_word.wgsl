@@ -1,3 +1,3 @@
 alias Chunk = u32; // one quad of weights
-fn word_of(chunk: Chunk, q: u32) -> u32 { return chunk; }
-fn rotated(chunk: Chunk) -> Chunk { return chunk; }
+fn quad_of(chunk: Chunk, q: u32) -> vec4f { return unpacked(chunk); }
+fn quads_of(chunk: Chunk) -> array<vec4f, 1> { return array(unpacked(chunk)); }

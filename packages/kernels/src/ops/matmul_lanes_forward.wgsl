@@ -1,11 +1,13 @@
 enable subgroups;
 // y[m, n] = weight_scale(n) · Σ_k x[m, k] · w[n, k] for software adapters, where the load of a vector costs as much as 30
 // to 90 multiply-adds, also when all its lanes load the same. So a workgroup is one subgroup: lane l loads the quad of its
-// own row, one load for LANES rows, and broadcasts hand it to all lanes; each lane sums its own TILE_COLUMNS columns.
+// own row, one load for LANES rows, and broadcasts hand it to all lanes; each lane sums its own TILE_COLUMNS columns, over
+// DEPTH chunks of inputs a turn.
 struct Params { rows: u32, input_quads: u32, outputs: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;       // (rows, inputs / 4)
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;   // (rows, outputs)
+alias Quads = array<vec4f, CHUNK_QUADS>;
 
 @compute @workgroup_size(LANES)
 fn matmul_lanes_forward(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
@@ -21,22 +23,8 @@ fn matmul_lanes_forward(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_i
   // unroll
   for (var j = 0u; j < TILE_COLUMNS; j++) { w_at[j] = min(first_column + j * LANES, params.outputs - 1) * input_chunks; }
   var sums: array<f32, TILE_ROWS * TILE_COLUMNS>;
-  for (var chunk = 0u; chunk < input_chunks; chunk++) {
-    var chunks: array<Chunk, TILE_COLUMNS>;
-    // unroll
-    for (var j = 0u; j < TILE_COLUMNS; j++) { chunks[j] = w[w_at[j] + chunk]; }
-    // STEP quads are written out, the others of a chunk move to its front turn by turn: code takes drivers seconds.
-    for (var turn = 0u; turn < CHUNK_QUADS; turn += STEP) {
-      // unroll
-      for (var q = 0u; q < STEP; q++) {
-        var own: array<vec4f, ROW_GROUPS>;
-        // unroll
-        for (var h = 0u; h < ROW_GROUPS; h++) { own[h] = x[x_at[h] + chunk * CHUNK_QUADS + turn + q]; }
-        // product: sums += own, from every lane, times quad q of the chunks
-      }
-      // unroll
-      for (var j = 0u; j < TILE_COLUMNS; j++) { chunks[j] = rotated(chunks[j]); }
-    }
+  for (var first = 0u; first < input_chunks; first += DEPTH) {
+    // turn: sums += DEPTH chunks of inputs times weights
   }
   // unroll
   for (var j = 0u; j < TILE_COLUMNS; j++) {

@@ -81,17 +81,45 @@ function tileBackward(lanes: number, rows: number, quads: number, depth: number)
 
 const lanesKernels = { int8: lanesInt8, features: ['subgroups'] } as const;
 
-/** `rows` is a multiple of `lanes`; `step` quads of a chunk are written out, which costs compile time. */
-function lanesForwardOf(lanes: number, rows: number, columns: number, step: number, product: string): Forward {
+interface LanesForwardTile {
+  /** A multiple of the lanes. */
+  readonly rows: number;
+  /** That a lane sums. */
+  readonly columns: number;
+  /** Chunks of inputs that are written out for a turn of the loop. */
+  readonly depth: number;
+}
+
+interface LanesForward {
+  /** Where a load brings four weights. */
+  readonly single: LanesForwardTile;
+  /** Where it brings 16. */
+  readonly words: LanesForwardTile;
+  readonly turn: string;
+  readonly registers?: boolean;
+}
+
+function lanesForwardOf(lanes: number, { single, words, turn, registers = false }: LanesForward): Forward {
   const kernels = defineChunkKernels({
     name: 'matmul_lanes_forward',
-    wgsl: lanesForward.replace(/^ *\/\/ product:.*\n/m, product),
-    constants: { LANES: lanes, TILE_ROWS: rows, ROW_GROUPS: rows / lanes, TILE_COLUMNS: columns },
-    ofChunk: (chunkQuads): Constants => ({ STEP: Math.min(step, chunkQuads) }),
+    wgsl: lanesForward.replace(/^ *\/\/ turn:.*\n/m, turn),
+    constants: { LANES: lanes },
+    ofChunk: (chunkQuads): Constants => {
+      const { rows, columns, depth } = chunkQuads === 1 ? single : words;
+      return {
+        TILE_ROWS: rows,
+        ROW_GROUPS: rows / lanes,
+        TILE_COLUMNS: columns,
+        DEPTH: depth,
+        TURN_QUADS: depth * chunkQuads,
+      };
+    },
+    registers,
     ...lanesKernels,
     ...forwardOp,
   });
-  return { kernels, rows, columns: columns * lanes, made: 'software', supports: subgroupsOf(lanes) };
+  const tile = ({ rows, columns }: LanesForwardTile): Tile => ({ rows, columns: columns * lanes });
+  return { kernels, ...tile(single), words: tile(words), made: 'software', supports: subgroupsOf(lanes) };
 }
 
 interface LanesTile {
@@ -143,8 +171,17 @@ export const FORWARD_VARIANTS = {
   tile4: tileForward(4, 16, 16),
   row8: { ...tileForward(8, 1, 4), maxRows: 4 },
   row4: { ...tileForward(4, 1, 4), maxRows: 4 },
-  lanes8: lanesForwardOf(8, 8, 4, 4, lanesByRows),
-  lanes4: lanesForwardOf(4, 16, 16, 1, lanesByColumns),
+  lanes8: lanesForwardOf(8, {
+    single: { rows: 16, columns: 4, depth: 1 },
+    words: { rows: 8, columns: 4, depth: 1 },
+    turn: lanesByRows,
+  }),
+  lanes4: lanesForwardOf(4, {
+    single: { rows: 16, columns: 16, depth: 2 },
+    words: { rows: 16, columns: 16, depth: 1 },
+    turn: lanesByColumns,
+    registers: true,
+  }),
   workgroup64: {
     kernels: defineWeightKernels({
       ...workgroup64Of('matmul_workgroup_forward', workgroup64Forward),

@@ -57,7 +57,7 @@ export function defineWeightKernels<const P extends Record<string, ScalarType>, 
 
 interface ChunkKernelSpec<P extends Record<string, ScalarType>, I extends string, O extends string>
   extends WeightKernelSpec<P, I, O> {
-  /** How int8 weights become floats: `quad_of` and `weight_scale`, on a `Chunk` of CHUNK_QUADS quads. */
+  /** How int8 weights become floats: `unpacked`, of a word, and `weight_scale`. */
   readonly int8: string;
   /** Constants that depend on the chunk, on top of CHUNK_QUADS. */
   readonly ofChunk?: (chunkQuads: number) => Constants;
