@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Algorithm } from '../algorithms/algorithm.ts';
 import { fedavg } from '../algorithms/fedavg.ts';
-import { decodeAlgorithmState } from '../algorithms/state-codec.ts';
-import type { RoundOffer, RunView } from '../protocol/schema.ts';
+import { scaffold } from '../algorithms/scaffold.ts';
+import { decodeAlgorithmState, encodeAlgorithmState } from '../algorithms/state-codec.ts';
+import type { Rewards, RoundOffer, RunView } from '../protocol/schema.ts';
 import { createRng } from '../rng.ts';
 import { createParticipant } from './create.ts';
 import {
@@ -55,6 +56,7 @@ function session(options: Partial<ParticipantOptions> & { server?: ReturnType<ty
       attempt: 0,
       deadlineMs: 1000,
       adapter: server.blob(start, round),
+      algorithmState: null,
       plan,
       ...change,
     }),
@@ -585,14 +587,69 @@ describe('training that goes wrong', () => {
   });
 });
 
+describe('preference pairs', () => {
+  const rewarding = (given: readonly (Rewards | undefined)[]) => {
+    const inner = arithmeticTrainer();
+    return {
+      ...inner,
+      train: (job: Parameters<typeof inner.train>[0]) =>
+        inner.train({
+          ...job,
+          onStep: (record) => {
+            const rewards = given[record.step - 1];
+            job.onStep({ ...record, ...(rewards && { rewards }) });
+          },
+        }),
+    };
+  };
+
+  it('sends mean rewards with the update and with progress, and shows each step its own', async () => {
+    let nowMs = 0;
+    const each = [
+      { accuracy: 0.25, margin: -1 },
+      { accuracy: 0.75, margin: 2 },
+      { accuracy: Number.NaN, margin: 1 },
+      { accuracy: 1, margin: 2 },
+    ];
+    const seen: (Rewards | undefined)[] = [];
+    const { participant, server, offer, until } = session({
+      trainer: rewarding(each),
+      now: () => {
+        nowMs += 300; // asked once or twice a step
+        return nowMs;
+      },
+      onStep: ({ rewards }) => seen.push(rewards),
+    });
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer());
+    await until('uploaded');
+    expect(server.accepted[0]?.open.metrics.rewards).toEqual({ accuracy: 2 / 3, margin: 1 });
+    expect(seen).toEqual(each);
+    const sent = server.progress.map(({ step, rewards }) => [step, rewards]);
+    expect(sent[0]).toEqual([1, { accuracy: 0.25, margin: -1 }]);
+    expect(sent).toContainEqual([3, { accuracy: 0.5, margin: 0.5 }]);
+  });
+
+  it('says nothing of rewards where there are none', async () => {
+    const { participant, server, offer, until } = session({ trainer: rewarding([]) });
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer());
+    await until('uploaded');
+    expect(server.accepted[0]?.open.metrics).not.toHaveProperty('rewards');
+    expect(server.progress[0]).not.toHaveProperty('rewards.accuracy');
+  });
+});
+
 describe('algorithm state of a client', () => {
   /** Counts its rounds, as SCAFFOLD keeps a control variate. */
   const counting: Algorithm = {
     ...(fedavg as Algorithm),
     initialClientState: (length) => ({ vectors: { c: new Float32Array(length) }, numbers: { rounds: 0 } }),
     clientStep: ({ clientState, start: from, trained, steps }) => ({
-      vectors: { c: trained.map((w, i) => w - (from[i] as number)) },
-      numbers: { rounds: (clientState.numbers.rounds as number) + 1, steps },
+      state: {
+        vectors: { c: trained.map((w, i) => w - (from[i] as number)) },
+        numbers: { rounds: (clientState.numbers.rounds as number) + 1, steps },
+      },
     }),
   };
   const stateIn = async (storage: { get(key: string): Promise<Uint8Array | undefined> }) =>
@@ -641,5 +698,185 @@ describe('algorithm state of a client', () => {
     second.participant.onOffer(second.offer(1));
     await second.until('uploaded');
     expect((await stateIn(storage)).numbers.rounds).toBe(counted ? 2 : 1);
+  });
+});
+
+describe('what an algorithm shares and asks for (SCAFFOLD)', () => {
+  const algorithm: RoundOffer['plan']['algorithm'] = {
+    id: 'scaffold',
+    hyper: { driftTarget: 'weights', weighting: 'examples' },
+  };
+  const scaffoldPlan = { ...plan, algorithm };
+  const c = Float32Array.from({ length: LENGTH }, (_, i) => (i % 3) / 4);
+  const zero = new Float32Array(LENGTH);
+  /** Delta, control delta and c_k⁺ of one round by the formulas, from c and c_k. */
+  function byHand(shared: Float32Array, own: Float32Array) {
+    const { steps, batchSize, learningRate: lr, seed } = plan;
+    const trained = start.slice();
+    const order = exampleOrder({ examples: 12, count: steps * batchSize, seed });
+    for (let step = 0; step < steps; step++) {
+      for (const row of order.slice(step * batchSize, (step + 1) * batchSize))
+        trained[row] = (trained[row] as number) + lr * (1 + row);
+      for (let i = 0; i < LENGTH; i++)
+        trained[i] = (trained[i] as number) - lr * Math.fround((shared[i] as number) - (own[i] as number));
+    }
+    const delta = trained.map((w, i) => w - (start[i] as number));
+    const control = trained.map(
+      (w, i) => ((start[i] as number) - w) / (steps * lr) - (shared[i] as number), // c_k⁺ − c_k
+    );
+    return { delta, control, next: own.map((value, i) => value + (control[i] as number)) };
+  }
+  const scaffolding = (options: Parameters<typeof session>[0] = {}) => {
+    const run = session(options);
+    run.participant.onWelcome(welcomeAt(0));
+    return {
+      ...run,
+      stateBlob: (vector = c) => run.server.stateBlob({ vectors: { c: vector }, numbers: {} }),
+      scaffoldOffer: (round = 0, change: Partial<RoundOffer> = {}) =>
+        run.offer(round, { plan: scaffoldPlan, ...change }),
+    };
+  };
+  const ckIn = async (storage: { get(key: string): Promise<Uint8Array | undefined> }) =>
+    decodeAlgorithmState((await storage.get('state/run')) as Uint8Array).vectors.ck;
+
+  it('sends the control delta behind the delta in one vector, beginning at zero before there is a state', async () => {
+    const { participant, server, scaffoldOffer, until, storage } = scaffolding();
+    participant.onOffer(scaffoldOffer());
+    await until('uploaded');
+    const { delta, control, next } = byHand(zero, zero);
+    expect(server.updateOf()).toEqual([...delta, ...control]);
+    expect(server.accepted[0]?.open.bytes).toBe(20 + 2 * LENGTH * 4);
+    expect(await ckIn(storage)).toEqual(next);
+    expect(server.downloads.filter((url) => url.includes('/states/'))).toEqual([]);
+  });
+
+  it('downloads the state, counts it in the progress, and trains with it', async () => {
+    const { participant, server, scaffoldOffer, stateBlob, until, activities } = scaffolding();
+    const algorithmState = stateBlob();
+    const offer = scaffoldOffer(0, { algorithmState });
+    participant.onOffer(offer);
+    await until('uploaded');
+    const { delta, control } = byHand(c, zero);
+    expect(server.updateOf()).toEqual([...delta, ...control]);
+    expect(delta).not.toEqual(byHand(zero, zero).delta);
+    const totalBytes = offer.adapter.bytes + algorithmState.bytes;
+    const received = activities.flatMap((one) => (one.kind === 'downloading' ? [one] : []));
+    expect(received.map((one) => one.totalBytes)).toEqual(received.map(() => totalBytes));
+    expect(received.at(-1)?.receivedBytes).toBe(totalBytes);
+  });
+
+  it('carries c_k from round to round, also over a reload, and begins at zero where storage was lost or damaged', async () => {
+    const first = byHand(zero, zero);
+    const later = (own: Float32Array) => byHand(c, own).delta;
+    expect(later(first.next)).not.toEqual(later(zero));
+    const stores = {
+      kept: (storage: ReturnType<typeof memoryStorage>) => storage,
+      lost: () => memoryStorage(),
+      damaged: (storage: ReturnType<typeof memoryStorage>) => {
+        storage.map.set('state/run', (storage.map.get('state/run') as Uint8Array).slice(0, -3));
+        return storage;
+      },
+      foreign: (storage: ReturnType<typeof memoryStorage>) => {
+        storage.map.set('state/run', encodeAlgorithmState({ vectors: { ck: new Float32Array(3) }, numbers: {} }));
+        return storage;
+      },
+    };
+    for (const [what, change] of Object.entries(stores)) {
+      const storage = memoryStorage();
+      const before = scaffolding({ storage });
+      before.participant.onOffer(before.scaffoldOffer());
+      await before.until('uploaded');
+      before.participant.onDisconnect();
+      const after = scaffolding({ storage: change(storage) }); // as after a reload
+      after.participant.onOffer(after.scaffoldOffer(1, { algorithmState: after.stateBlob() }));
+      await after.until('uploaded');
+      const own = what === 'kept' ? first.next : zero;
+      const { delta, control } = byHand(c, own);
+      expect(after.server.updateOf(), what).toEqual([...delta, ...control]);
+    }
+  });
+
+  it('a late update leaves c_k as it was', async () => {
+    const { participant, server, scaffoldOffer, until, storage, activities } = scaffolding();
+    participant.onOffer(scaffoldOffer());
+    await until('uploaded');
+    const kept = await ckIn(storage);
+    server.next.commit = { ok: true, value: { status: 'late', round: 2 } };
+    const from = activities.length;
+    participant.onOffer(scaffoldOffer(1));
+    expect(await until('uploaded', from)).toMatchObject({ verdict: { status: 'late' } });
+    expect(await ckIn(storage)).toEqual(kept);
+  });
+
+  it('checks the state against its hash: damaged once it comes again, damaged always the round is declined', async () => {
+    for (const [times, end] of [
+      [2, 'uploaded'],
+      [99, 'failed'],
+    ] as const) {
+      const { participant, server, scaffoldOffer, stateBlob, until, trainer } = scaffolding();
+      server.damageDownloads = times;
+      server.damageOnly = '/api/states/';
+      participant.onOffer(scaffoldOffer(0, { algorithmState: stateBlob() }));
+      const activity = await until(end);
+      if (end === 'uploaded') {
+        expect(server.updateOf().slice(0, LENGTH)).toEqual([...byHand(c, zero).delta]);
+      } else {
+        expect(activity).toMatchObject({ message: expect.stringMatching(/algorithm state .* sha256/) });
+        expect(trainer.jobs).toEqual([]);
+      }
+    }
+  });
+
+  it.each([
+    ['without the vector', { vectors: { d: new Float32Array(LENGTH) }, numbers: {} }, /no vector "c"/],
+    ['of another length', { vectors: { c: new Float32Array(7) }, numbers: {} }, /got 7 values of "c", expected 100/],
+  ])('refuses a state %s', async (_, state, message) => {
+    const { participant, server, scaffoldOffer, until } = scaffolding();
+    participant.onOffer(scaffoldOffer(0, { algorithmState: server.stateBlob(state) }));
+    expect(await until('failed')).toMatchObject({ message: expect.stringMatching(message) });
+    await turns(5);
+    expect(server.eventsOf('round:decline')).toHaveLength(1);
+  });
+
+  it('does not download a state that its algorithm does not share', async () => {
+    const { participant, server, offer, stateBlob, until } = scaffolding();
+    participant.onOffer(offer(0, { algorithmState: stateBlob() }));
+    await until('uploaded');
+    expect(server.downloads).toEqual([expect.stringContaining('/api/adapters/')]);
+  });
+
+  it.each([
+    ['gave no vector at all', undefined, /client step of algorithm scaffold has no vector "controlDelta"; got none/],
+    ['gave another', { other: zero }, /no vector "controlDelta"; got other/],
+    ['gave one of another length', { controlDelta: new Float32Array(3) }, /got 3 values .* expected 100/],
+    ['gave one that is not finite', { controlDelta: zero.with(1, Number.NaN) }, /not finite/],
+  ])('says so when the client step %s', async (_, extra, message) => {
+    const broken: Algorithm = {
+      ...(scaffold as Algorithm),
+      clientStep: ({ clientState }) => ({ state: clientState, ...(extra && { extra }) }),
+    };
+    const { participant, server, scaffoldOffer, until } = scaffolding({ algorithmOf: () => broken });
+    participant.onOffer(scaffoldOffer());
+    expect(await until('failed')).toMatchObject({ message: expect.stringMatching(message) });
+    await turns(5);
+    expect(server.eventsOf('upload:open')).toEqual([]);
+    expect(server.eventsOf('round:decline')).toHaveLength(1);
+  });
+
+  it('sends extras as f16 too, and says so when one does not fit', async () => {
+    const { config } = runAt(0);
+    const half = { config: { ...config, updateDtype: 'f16' } } as const;
+    const fits = scaffolding();
+    fits.participant.onWelcome(welcomeAt(0, half));
+    fits.participant.onOffer(fits.scaffoldOffer());
+    await fits.until('uploaded');
+    const { delta, control } = byHand(zero, zero);
+    expect(fits.server.accepted[0]?.open).toMatchObject({ dtype: 'f16', bytes: 20 + 2 * LENGTH * 2 });
+    expect(fits.server.updateOf()).toEqual([...delta, ...control]); // multiples of 1/4 are exact
+    const large = scaffolding();
+    large.participant.onWelcome(welcomeAt(0, half));
+    const algorithmState = large.stateBlob(zero.with(5, 70_000)); // its drift moves the weight, and c_k⁺ − c_k, as far
+    large.participant.onOffer(large.scaffoldOffer(0, { algorithmState }));
+    expect(await large.until('failed')).toMatchObject({ message: expect.stringMatching(/does not fit f16/) });
   });
 });

@@ -1,8 +1,11 @@
+import type { AlgorithmState } from '../algorithms/algorithm.ts';
+import { encodeAlgorithmState } from '../algorithms/state-codec.ts';
 import { FlError } from '../error.ts';
 import { decodeVector, encodeBitmap, encodeVector, sha256Hex } from '../protocol/codec.ts';
 import { crc32 } from '../protocol/crc32.ts';
 import type { Ack } from '../protocol/events.ts';
 import {
+  type Rewards,
   type RoundOffer,
   type RunView,
   runConfig,
@@ -28,7 +31,8 @@ export function fakeCoordinator(fate: (event: string) => Fate = () => 'delivered
   const server = {
     accepted: [] as { open: UploadOpen; bytes: Uint8Array }[],
     requests: [] as { event: string; payload: object }[],
-    progress: [] as { atMs: number; step: number }[],
+    progress: [] as { atMs: number; step: number; rewards?: Rewards | undefined }[],
+    downloads: [] as string[],
     chunksWritten: [] as number[],
     inFlight: 0,
     mostInFlight: 0,
@@ -39,12 +43,20 @@ export function fakeCoordinator(fate: (event: string) => Fate = () => 'delivered
     onChunk: undefined as undefined | ((index: number) => void),
     onAccepted: undefined as undefined | ((update: { open: UploadOpen; bytes: Uint8Array }) => void),
     damageDownloads: 0,
+    /** What it damages; everything when absent. */
+    damageOnly: undefined as undefined | string,
     now: () => 0,
     blob(vector: Float32Array, round: number) {
       const bytes = encodeVector(vector, { dtype: 'f32', round });
       const sha256 = sha256Hex(bytes);
       blobs.set(`/api/adapters/${sha256}`, bytes);
       return { url: `/api/adapters/${sha256}`, sha256, bytes: bytes.length };
+    },
+    stateBlob(state: AlgorithmState) {
+      const bytes = encodeAlgorithmState(state);
+      const sha256 = sha256Hex(bytes);
+      blobs.set(`/api/states/${sha256}`, bytes);
+      return { url: `/api/states/${sha256}`, sha256, bytes: bytes.length };
     },
     updateOf: (i = 0): number[] => [...decodeVector((server.accepted[i] as { bytes: Uint8Array }).bytes).vector],
     eventsOf: (event: string) => server.requests.filter((request) => request.event === event),
@@ -129,8 +141,8 @@ export function fakeCoordinator(fate: (event: string) => Fate = () => 'delivered
         }
         return ok({ status: 'accepted' });
       }),
-    progress: ({ step }) => {
-      server.progress.push({ atMs: server.now(), step });
+    progress: ({ step, rewards }) => {
+      server.progress.push({ atMs: server.now(), step, rewards });
     },
     async download(url, onProgress) {
       await turn();
@@ -138,7 +150,8 @@ export function fakeCoordinator(fate: (event: string) => Fate = () => 'delivered
       const bytes = blobs.get(url);
       if (bytes === undefined) throw new FlError('not-found', url);
       onProgress?.(bytes.length);
-      if (server.damageDownloads > 0) {
+      server.downloads.push(url);
+      if (server.damageDownloads > 0 && url.startsWith(server.damageOnly ?? '/')) {
         server.damageDownloads--;
         const damaged = bytes.slice();
         damaged[25] = (damaged[25] as number) ^ 1;
@@ -166,12 +179,13 @@ export function memoryStorage(): ParticipantStorage & { readonly map: Map<string
 
 /**
  * A small model instead of a language model: element i of the vector moves by learningRate × (1 + the example's index)
- * for the element that the example falls on. Deterministic, sensitive to order length, start and plan.
+ * for the element that the example falls on, and by the rule's drift at every step (for such an optimiser the same on
+ * gradient and weights). Deterministic, sensitive to order length, start, plan and rule.
  */
 export function arithmeticTrainer(onStepHook?: (step: number) => Promise<void> | void) {
   const trainer = {
     jobs: [] as { order: readonly number[]; seed: number; start: number[] }[],
-    async train({ weights, order, steps, batchSize, learningRate, seed, signal, onStep }) {
+    async train({ weights, order, steps, batchSize, learningRate, seed, rule, signal, onStep }) {
       trainer.jobs.push({ order, seed, start: [...weights] });
       const trained = weights.slice();
       for (let step = 0; step < steps && !signal.aborted; step++) {
@@ -180,6 +194,9 @@ export function arithmeticTrainer(onStepHook?: (step: number) => Promise<void> |
           const at = row % trained.length;
           trained[at] = (trained[at] as number) + learningRate * (1 + row);
         }
+        rule.drift?.forEach((drift, i) => {
+          trained[i] = (trained[i] as number) - learningRate * drift;
+        });
         onStep({ step: step + 1, lossNats: 4 / (step + 1), gradNorm: 1, tokensPerSecond: 100, ms: 5 });
         await onStepHook?.(step + 1);
       }
@@ -196,6 +213,7 @@ export const plan: RoundOffer['plan'] = {
   clipNorm: 1,
   weightDecay: 0,
   seed: 11,
+  seeding: 'run',
   algorithm: { id: 'fedavg', hyper: { weighting: 'examples' } },
 };
 

@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
 import { aggregateUpdates } from '../algorithms/aggregate.ts';
-import { type AlgorithmSettingsInput, algorithmOf } from '../algorithms/registry.ts';
+import { ALGORITHM_IDS, type AlgorithmSettingsInput, algorithmOf } from '../algorithms/registry.ts';
 import { decodeVector, encodeVector, sha256Hex } from '../protocol/codec.ts';
 import { runConfig } from '../protocol/schema.ts';
 import { createRng } from '../rng.ts';
-import { cosineLearningRate, planFor, roundSeed } from '../round/plan.ts';
+import { cosineLearningRate, planFor, roundSeed, sharedState } from '../round/plan.ts';
 import { initialRun, reduce } from '../round/reduce.ts';
 import type { Effect, RoundEvent, RunState } from '../round/state.ts';
 import { runViewOf } from '../round/view.ts';
@@ -26,10 +26,14 @@ const names = Object.keys(EXAMPLES) as Name[];
 
 const begin = Float32Array.from({ length: 40 }, (_, i) => Math.sin(i));
 
-/** A whole run in memory: the round rules, aggregation and three participants, each behind a network of its own. */
+/**
+ * A whole run in memory: the round rules, aggregation and three participants, each behind a network of its own. `reload`
+ * replaces participants by others on the same storage (or a new one) whenever a round has been published.
+ */
 async function federate(
   algorithm: AlgorithmSettingsInput,
   fate: (name: Name) => () => Fate,
+  reload?: (name: Name) => 'storage kept' | 'storage lost',
 ): Promise<RunState & { vector: Float32Array }> {
   const config = runConfig.parse({
     name: 'x',
@@ -61,43 +65,54 @@ async function federate(
     for (const effect of reduced.effects) perform(effect);
     if (state.phase === 'finished') finish();
   };
-  const ends = new Map(
-    names.map((name) => {
-      const server = fakeCoordinator(fate(name));
-      const participant = createParticipant({
-        trainer: arithmeticTrainer(),
-        transport: {
-          ...server.transport,
-          async download(url) {
-            return (blobs.get(url.slice(url.lastIndexOf('/') + 1)) as Uint8Array<ArrayBuffer>).slice();
-          },
+  const storages = new Map(names.map((name) => [name, memoryStorage()]));
+  const arrive = (name: Name) => {
+    const server = fakeCoordinator(fate(name));
+    const participant = createParticipant({
+      trainer: arithmeticTrainer(),
+      transport: {
+        ...server.transport,
+        async download(url) {
+          return (blobs.get(url.slice(url.lastIndexOf('/') + 1)) as Uint8Array<ArrayBuffer>).slice();
         },
-        storage: memoryStorage(),
-        examples: EXAMPLES[name],
-        now: () => 0,
-        delay: () => new Promise((resolve) => setImmediate(resolve)),
-        onActivity: () => {},
-      });
-      server.onAccepted = ({ open, bytes }) => {
-        const blob = put(bytes.slice());
-        const update = {
-          participantId: name,
-          blob: { sha256: blob.sha256, bytes: blob.bytes },
-          examples: open.examples,
-          lossNats: open.metrics.lossNats,
-          updateNorm: l2Norm(decodeVector(bytes).vector),
-        };
-        dispatch({ type: 'uploaded', atMs: 1, round: open.round, attempt: open.attempt, update });
+      },
+      storage: storages.get(name) ?? memoryStorage(),
+      examples: EXAMPLES[name],
+      now: () => 0,
+      delay: () => new Promise((resolve) => setImmediate(resolve)),
+      onActivity: () => {},
+    });
+    server.onAccepted = ({ open, bytes }) => {
+      const blob = put(bytes.slice());
+      const update = {
+        participantId: name,
+        blob: { sha256: blob.sha256, bytes: blob.bytes },
+        examples: open.examples,
+        lossNats: open.metrics.lossNats,
+        updateNorm: l2Norm(decodeVector(bytes).vector.subarray(0, begin.length)),
       };
-      return [name, participant] as const;
-    }),
-  );
+      dispatch({ type: 'uploaded', atMs: 1, round: open.round, attempt: open.attempt, update });
+    };
+    return participant;
+  };
+  const ends = new Map(names.map((name) => [name, arrive(name)]));
   function perform(effect: Effect): void {
     if (effect.type === 'offer') {
       const { participantId, round, attempt, deadlineMs } = effect;
       const adapter = state.adapter as NonNullable<RunState['adapter']>;
-      const offer = { runId: 'run', round, attempt, deadlineMs, adapter, plan: planFor(state, participantId) };
+      const shared = sharedState(state);
+      const algorithmState = shared && { ...shared, url: `/api/states/${shared.sha256}` };
+      const plan = planFor(state, participantId);
+      const offer = { runId: 'run', round, attempt, deadlineMs, adapter, algorithmState, plan };
       ends.get(participantId as Name)?.onOffer(offer);
+    }
+    if (effect.type === 'publish' && reload !== undefined) {
+      for (const name of names) {
+        if (reload(name) === 'storage lost') storages.set(name, memoryStorage());
+        ends.get(name)?.onDisconnect();
+        ends.set(name, arrive(name));
+        ends.get(name)?.onWelcome({ ...welcomeAt(0), run: runViewOf(state) });
+      }
     }
     if (effect.type === 'broadcast') for (const end of ends.values()) end.onRunState(runViewOf(state));
     if (effect.type === 'aggregate') {
@@ -106,7 +121,8 @@ async function federate(
         algorithm: algorithmOf(config.algorithm),
         hyper: config.algorithm.hyper,
         adapter: bytesOf(effect.adapter.sha256),
-        algorithmState: null,
+        algorithmState: effect.algorithmState && bytesOf(effect.algorithmState.sha256),
+        clients: effect.clients,
         round: effect.round,
         updates: effect.updates.map(({ participantId, examples, blob }) => ({
           participantId,
@@ -114,7 +130,11 @@ async function federate(
           bytes: blob.bytes,
           read: async (offset, length) => bytesOf(blob.sha256).subarray(offset, offset + length),
         })),
-      }).then(({ adapter }) => dispatch({ type: 'aggregated', atMs: 2, round: effect.round, adapter: put(adapter) }));
+      }).then(({ adapter, algorithmState: next }) => {
+        const carried = next && put(next);
+        const algorithmState = carried && { sha256: carried.sha256, bytes: carried.bytes };
+        dispatch({ type: 'aggregated', atMs: 2, round: effect.round, adapter: put(adapter), algorithmState });
+      });
     }
   }
   dispatch({ type: 'opened', atMs: 0 });
@@ -186,4 +206,69 @@ it('local training leads elsewhere, and to another place for each participant', 
     federate({ id: 'local', hyper: { client: 1 } }, calm),
   ]);
   expect(new Set(adapters.map(({ adapter }) => adapter?.sha256)).size).toBe(4);
+});
+
+it.each(ALGORITHM_IDS)(
+  '%s: a bad network, and reloads between rounds, lead to the same adapter and state',
+  async (id) => {
+    const expected = await federate({ id }, calm);
+    expect(expected.history.map(({ kept }) => kept)).toEqual([false, false, false]);
+    const stormy = await federate({ id }, (name) => unreliable(createRng(`9/${name}`), 4));
+    const reloaded = await federate({ id }, calm, () => 'storage kept');
+    for (const other of [stormy, reloaded]) {
+      expect(other.adapter).toEqual(expected.adapter);
+      expect(other.algorithmState).toEqual(expected.algorithmState);
+    }
+  },
+);
+
+/** SCAFFOLD written out: with plain steps its correction is w_k ← w_k − lr·(c − c_k). `loses` clients begin each round with c_k = 0. */
+function scaffoldByHand(loses: (name: Name) => boolean): Float32Array {
+  const total = names.reduce((sum, name) => sum + EXAMPLES[name], 0);
+  let w = begin.slice();
+  let c = new Float32Array(w.length);
+  const own = new Map(names.map((name) => [name, new Float32Array(w.length)]));
+  for (let round = 0; round < 3; round++) {
+    const learningRate = cosineLearningRate({ round, rounds: 3, max: 0.1, min: 1e-6 });
+    const mean = new Float64Array(w.length);
+    const control = new Float64Array(w.length);
+    names.forEach((name, ordinal) => {
+      const ck = loses(name) ? new Float32Array(w.length) : (own.get(name) as Float32Array);
+      const order = exampleOrder({ examples: EXAMPLES[name], count: 12, seed: roundSeed(1, round, ordinal) });
+      const drift = c.map((value, i) => value - (ck[i] as number));
+      const trained = w.slice();
+      for (let step = 0; step < 4; step++) {
+        for (const row of order.slice(step * 3, step * 3 + 3))
+          trained[row] = (trained[row] as number) + learningRate * (1 + row);
+        for (let i = 0; i < w.length; i++) trained[i] = (trained[i] as number) - learningRate * (drift[i] as number);
+      }
+      const next = ck.slice();
+      for (let i = 0; i < w.length; i++) {
+        const delta = Math.fround((trained[i] as number) - (w[i] as number));
+        const change = ((w[i] as number) - (trained[i] as number)) / (4 * learningRate) - (c[i] as number);
+        mean[i] = (mean[i] as number) + (EXAMPLES[name] / total) * delta;
+        control[i] = (control[i] as number) + Math.fround(change) / 3;
+        next[i] = (ck[i] as number) + change;
+      }
+      own.set(name, next);
+    });
+    w = w.map((value, i) => value + (mean[i] as number));
+    c = c.map((value, i) => value + (control[i] as number));
+  }
+  return w;
+}
+
+it('scaffold: the final adapter is what the formulas give, c_k kept over reloads', async () => {
+  const { vector } = await federate({ id: 'scaffold' }, calm, () => 'storage kept');
+  expect(vector).toEqual(scaffoldByHand(() => false));
+  expect(vector).not.toEqual((await federate({ id: 'fedavg' }, calm)).vector);
+});
+
+it('scaffold: who lost its storage begins at c_k = 0 again, and the run goes on', async () => {
+  const { vector } = await federate({ id: 'scaffold' }, calm, (name) =>
+    name === 'ben' ? 'storage lost' : 'storage kept',
+  );
+  const expected = scaffoldByHand((name) => name === 'ben');
+  expect(vector).toEqual(expected);
+  expect(vector).not.toEqual(scaffoldByHand(() => false));
 });

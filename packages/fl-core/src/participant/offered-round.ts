@@ -3,7 +3,7 @@ import type { RoundOffer, RunView } from '../protocol/schema.ts';
 import type { ParticipantOptions } from './participant.ts';
 import { answers, clearPending, type PendingUpdate, readPending, stateKey, writePending } from './pending.ts';
 import { type Patience, persistently } from './retry.ts';
-import { downloadAdapter, trainRound } from './train-round.ts';
+import { downloadBytes, downloadStart, trainRound } from './train-round.ts';
 import { uploadUpdate } from './upload.ts';
 
 /** Time between two progress messages: at most two a second. */
@@ -115,10 +115,11 @@ async function trainAndStore(
   const { transport, trainer, storage, onActivity, onStep, now } = settings;
   const { offer } = work;
   const { round, plan } = offer;
-  const totalBytes = offer.adapter.bytes;
+  const totalBytes = downloadBytes(offer);
+  const algorithm = settings.algorithmOf(plan.algorithm);
   work.stage = 'downloading';
   onActivity({ kind: 'downloading', receivedBytes: 0, totalBytes });
-  const start = await downloadAdapter(offer, transport, patience, (receivedBytes) =>
+  const start = await downloadStart(offer, algorithm, transport, patience, (receivedBytes) =>
     onActivity({ kind: 'downloading', receivedBytes, totalBytes }),
   );
   patience.signal.throwIfAborted();
@@ -131,19 +132,27 @@ async function trainAndStore(
     start,
     examples: settings.examples,
     dtype: run?.config.updateDtype ?? 'f32',
-    algorithm: settings.algorithmOf(plan.algorithm),
+    algorithm,
     trainer,
     storage,
     now,
     signal: work.enough.signal,
-    onStep: ({ lossNats, tokensPerSecond }) => {
+    onStep: ({ lossNats, tokensPerSecond, rewards, meanRewards }) => {
       if (patience.signal.aborted) return;
       const step = ++steps;
       onActivity({ kind: 'training', round, step, steps: plan.steps, lossNats });
-      onStep?.({ round, step, lossNats, tokensPerSecond });
+      onStep?.({ round, step, lossNats, tokensPerSecond, ...(rewards && { rewards }) });
       if (now() - progressSentMs < PROGRESS_MS || !Number.isFinite(lossNats)) return;
       progressSentMs = now();
-      transport.progress({ runId: offer.runId, round, step, steps: plan.steps, lossNats, tokensPerSecond });
+      transport.progress({
+        runId: offer.runId,
+        round,
+        step,
+        steps: plan.steps,
+        lossNats,
+        tokensPerSecond,
+        ...(meanRewards && { rewards: meanRewards }),
+      });
     },
   });
   patience.signal.throwIfAborted();

@@ -102,5 +102,12 @@ export interface ParticipantOptions {
   /** Where algorithms are looked up; ALGORITHMS when absent. */
   readonly algorithmOf?: (settings: AlgorithmSettings) => Algorithm;
   onActivity(activity: ParticipantActivity): void;
-  onStep?(record: { round: number; step: number; lossNats: number; tokensPerSecond: number }): void;
+  onStep?(record: {
+    round: number;
+    step: number;
+    lossNats: number;
+    tokensPerSecond: number;
+    /** Of this step, for preference pairs. */
+    rewards?: Rewards;
+  }): void;
 }

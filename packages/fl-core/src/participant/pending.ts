@@ -8,7 +8,7 @@ export interface PendingUpdate {
   readonly open: UploadOpen;
   /** The global adapter it was trained from. */
   readonly adapterSha256: string;
-  /** The encoded delta. */
+  /** The encoded update: the delta, and the algorithm's extras behind it. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** The algorithm's client state after this round, kept once the update is accepted; empty when it carries none. */
   readonly clientState: Uint8Array<ArrayBuffer>;
@@ -17,7 +17,7 @@ export interface PendingUpdate {
 /** One slot a run, so that storage stays bounded; round and attempt are inside and must match. */
 const slot = (runId: string): string => `update/${runId}`;
 
-/** Layout: u32 length of the JSON head, the head, the delta, the client state. */
+/** Layout: u32 length of the JSON head, the head, the update, the client state. */
 export async function writePending(storage: ParticipantStorage, pending: PendingUpdate): Promise<void> {
   const { open, adapterSha256, bytes, clientState } = pending;
   const head = new TextEncoder().encode(JSON.stringify({ open, adapterSha256 }));

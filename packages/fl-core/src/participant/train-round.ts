@@ -1,10 +1,12 @@
-import type { Algorithm } from '../algorithms/algorithm.ts';
-import { decodeAlgorithmState, encodeAlgorithmState } from '../algorithms/state-codec.ts';
+import type { Algorithm, AlgorithmState } from '../algorithms/algorithm.ts';
+import { encodeAlgorithmState } from '../algorithms/state-codec.ts';
 import { FlError } from '../error.ts';
 import { decodeVector, encodeVector, sha256Hex, type VectorDtype } from '../protocol/codec.ts';
-import type { RoundOffer } from '../protocol/schema.ts';
+import type { BlobRef, Rewards, RoundOffer } from '../protocol/schema.ts';
 import { allFinite, subtract } from '../vector.ts';
-import { exampleOrder } from './order.ts';
+import { carriedState, sharedVectors, withExtras } from './local-state.ts';
+import { meanRewards } from './mean-rewards.ts';
+import { roundOrder } from './order.ts';
 import type { LocalTrainer, ParticipantStorage, ParticipantTransport } from './participant.ts';
 import { type PendingUpdate, stateKey } from './pending.ts';
 import { type Patience, persistently } from './retry.ts';
@@ -12,25 +14,55 @@ import { type Patience, persistently } from './retry.ts';
 /** Downloads that do not match their hash before giving up. */
 const DOWNLOADS = 3;
 
-/** The global adapter's blob, checked. FlError `wrong-hash` when it arrives damaged three times. */
-export async function downloadAdapter(
-  offer: RoundOffer,
+/** A blob of an offer, checked. FlError `wrong-hash` when it arrives damaged three times. */
+async function downloadBlob(
+  what: string,
+  ref: BlobRef,
   transport: ParticipantTransport,
   patience: Patience,
   onProgress: (receivedBytes: number) => void,
-): Promise<Float32Array> {
+): Promise<Uint8Array<ArrayBuffer>> {
   let got = '';
   for (let i = 0; i < DOWNLOADS; i++) {
-    const bytes = await persistently(patience, () => transport.download(offer.adapter.url, onProgress));
+    const bytes = await persistently(patience, () => transport.download(ref.url, onProgress));
     got = sha256Hex(bytes);
-    if (got === offer.adapter.sha256) return decodeVector(bytes).vector;
+    if (got === ref.sha256) return bytes;
   }
-  throw new FlError('wrong-hash', `adapter ${offer.adapter.url}: got sha256 ${got}, expected ${offer.adapter.sha256}`);
+  throw new FlError('wrong-hash', `${what} ${ref.url}: got sha256 ${got}, expected ${ref.sha256}`);
+}
+
+/** Bytes that an offer's training needs from the coordinator. */
+export const downloadBytes = ({ adapter, algorithmState }: RoundOffer): number =>
+  adapter.bytes + (algorithmState?.bytes ?? 0);
+
+/** What an offer starts from: the global vector (length), and what the server shares of its state. */
+export interface Start {
+  readonly weights: Float32Array;
+  readonly shared: AlgorithmState['vectors'];
+}
+
+/** Downloads the offer's adapter and, where the algorithm shares it, the server's state. */
+export async function downloadStart(
+  offer: RoundOffer,
+  algorithm: Algorithm,
+  transport: ParticipantTransport,
+  patience: Patience,
+  onProgress: (receivedBytes: number) => void,
+): Promise<Start> {
+  const { adapter, algorithmState } = offer;
+  const weights = decodeVector(await downloadBlob('adapter', adapter, transport, patience, onProgress)).vector;
+  const wanted = algorithmState !== null && (algorithm.shares?.length ?? 0) > 0;
+  const state = wanted
+    ? await downloadBlob('algorithm state', algorithmState, transport, patience, (received) =>
+        onProgress(adapter.bytes + received),
+      )
+    : null;
+  return { weights, shared: sharedVectors(algorithm, state, weights.length) };
 }
 
 export interface TrainJob {
   readonly offer: RoundOffer;
-  readonly start: Float32Array;
+  readonly start: Start;
   readonly examples: number;
   readonly dtype: VectorDtype;
   readonly algorithm: Algorithm;
@@ -39,35 +71,46 @@ export interface TrainJob {
   readonly now: () => number;
   /** Aborted to stop early, keeping what was trained. */
   readonly signal: AbortSignal;
-  onStep(record: { step: number; lossNats: number; tokensPerSecond: number }): void;
+  onStep(record: {
+    step: number;
+    lossNats: number;
+    tokensPerSecond: number;
+    /** Of this step. */
+    rewards?: Rewards;
+    /** Mean over the steps so far. */
+    meanRewards?: Rewards | undefined;
+  }): void;
 }
 
 /**
- * Trains a round and encodes its delta; null when stopped before the first step.
- * FlError `not-finite` when training diverged, `wrong-shape` when the trainer returns another length.
+ * Trains a round and encodes its delta, with the algorithm's extras behind it; null when stopped before the first step.
+ * FlError `not-finite` when training diverged or a value does not fit the run's dtype, `wrong-shape` when the trainer
+ * returns another length, `invalid` when the algorithm's client step lacks a vector that its `extras` names.
  */
 export async function trainRound(job: TrainJob): Promise<PendingUpdate | null> {
-  const { offer, start, examples, algorithm, storage } = job;
+  const { offer, examples, algorithm, storage } = job;
+  const { weights: start, shared } = job.start;
   const { plan } = offer;
-  const saved = await storage.get(stateKey(offer.runId));
-  const clientState = saved === undefined ? algorithm.initialClientState(start.length) : decodeAlgorithmState(saved);
   const { hyper } = plan.algorithm;
+  const clientState = carriedState(algorithm, await storage.get(stateKey(offer.runId)), start.length);
   const startedAtMs = job.now();
   const losses: number[] = [];
+  const rewards = meanRewards();
   const trained = await job.trainer.train({
     weights: start,
-    order: exampleOrder({ examples, count: plan.steps * plan.batchSize, seed: plan.seed }),
+    order: roundOrder(plan, { examples, round: offer.round }),
     steps: plan.steps,
     batchSize: plan.batchSize,
     learningRate: plan.learningRate,
     clipNorm: plan.clipNorm,
     weightDecay: plan.weightDecay,
     seed: plan.seed,
-    rule: algorithm.localRule(hyper, clientState, {}),
+    rule: algorithm.localRule(hyper, clientState, shared),
     signal: job.signal,
     onStep: (record) => {
       losses.push(record.lossNats);
-      job.onStep(record);
+      rewards.add(record.rewards);
+      job.onStep({ ...record, meanRewards: rewards.mean() });
     },
   });
   const steps = losses.length;
@@ -80,16 +123,24 @@ export async function trainRound(job: TrainJob): Promise<PendingUpdate | null> {
     );
   }
   const meanLoss = losses.reduce((sum, loss) => sum + loss, 0) / steps;
-  const nextState = algorithm.clientStep?.({
+  const next = algorithm.clientStep?.({
     hyper,
     clientState,
-    shared: {},
+    shared,
     start,
     trained,
     steps,
     learningRate: plan.learningRate,
   });
-  const bytes = encodeVector(delta, { dtype: job.dtype, round: offer.round });
+  const update = withExtras(algorithm, delta, next);
+  if (!allFinite(update)) {
+    throw new FlError(
+      'not-finite',
+      `algorithm ${algorithm.id}: a vector that goes with the update is not finite after ${steps} steps at learning rate ${plan.learningRate}`,
+    );
+  }
+  const mean = rewards.mean();
+  const bytes = encodeVector(update, { dtype: job.dtype, round: offer.round });
   return {
     open: {
       runId: offer.runId,
@@ -103,10 +154,11 @@ export async function trainRound(job: TrainJob): Promise<PendingUpdate | null> {
         lossNats: Number.isFinite(meanLoss) ? meanLoss : null,
         steps,
         trainingMs: Math.max(0, Math.round(job.now() - startedAtMs)),
+        ...(mean === undefined ? {} : { rewards: mean }),
       },
     },
     adapterSha256: offer.adapter.sha256,
     bytes,
-    clientState: nextState === undefined ? new Uint8Array(0) : encodeAlgorithmState(nextState.state),
+    clientState: next === undefined ? new Uint8Array(0) : encodeAlgorithmState(next.state),
   };
 }

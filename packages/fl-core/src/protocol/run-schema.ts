@@ -6,16 +6,18 @@ import { count, finite, id, positive, sha256 } from './fields.ts';
 
 export const LORA_TARGET_NAMES = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
 
+/**
+ * What the choice of participants and of their rows in a round depends on: run seed and round, or as OpenFedLLM's code
+ * has it, the round alone through Python's generator, the same in every run.
+ */
+export const seeding = z.enum(['run', 'round-only']).default('run');
+
 /** Settings of a run; what the operator fills in, and all that a participant needs to reproduce its training. */
 export const runConfig = z.object({
   name: z.string().min(1).max(120),
   modelId: id,
   seed: z.number().int().nonnegative().default(1),
-  /**
-   * What the choice of participants and of their rows in a round depends on: run seed and round, or as OpenFedLLM's code
-   * has it, the round alone through Python's generator, the same in every run.
-   */
-  seeding: z.enum(['run', 'round-only']).default('run'),
+  seeding,
   algorithm: algorithmSettings,
   /** Supervised fine-tuning on responses (FedIT), or direct preference optimisation on pairs of them (FedVA). */
   task: z.enum(['sft', 'dpo']).default('sft'),

@@ -30,6 +30,16 @@ describe('run configuration', () => {
     expect(runConfig.parse(JSON.parse(JSON.stringify(config)))).toEqual(config);
   });
 
+  it('takes preference runs, each with its own settings', () => {
+    expect(runConfig.parse(minimal)).toMatchObject({ task: 'sft', learningRateSchedule: 'cosine', seeding: 'run' });
+    const dpo = { ...minimal, task: 'dpo', dpo: { beta: 0.3, maxPromptLength: 64 }, learningRateSchedule: 'constant' };
+    expect(runConfig.parse(dpo)).toMatchObject(dpo);
+    expect(runConfig.parse({ ...minimal, task: 'dpo' }).dpo).toEqual({ beta: 0.1 });
+    expect(runConfig.safeParse({ ...minimal, task: 'rlhf' }).success).toBe(false);
+    expect(runConfig.safeParse({ ...minimal, dpo: { beta: 0 } }).success).toBe(false);
+    expect(runConfig.safeParse({ ...minimal, seeding: 'none' }).success).toBe(false);
+  });
+
   it.each([
     ['an unknown algorithm', { algorithm: { id: 'fedmagic' } }],
     ['an unknown hyperparameter value', { algorithm: { id: 'fedavg', hyper: { weighting: 'loud' } } }],
@@ -46,6 +56,8 @@ describe('run configuration', () => {
 describe('participant messages', () => {
   it('takes an upload and refuses a malformed one', () => {
     expect(uploadOpen.safeParse(open).success).toBe(true);
+    const rewards = { accuracy: 0.75, margin: -0.5 };
+    expect(uploadOpen.parse({ ...open, metrics: { ...open.metrics, rewards } }).metrics.rewards).toEqual(rewards);
     for (const change of [
       { sha256: sha.toUpperCase() },
       { sha256: sha.slice(1) },
@@ -55,6 +67,7 @@ describe('participant messages', () => {
       { dtype: 'f64' },
       { examples: 0 },
       { metrics: { ...open.metrics, lossNats: Number.NaN } },
+      { metrics: { ...open.metrics, rewards: { accuracy: 1.5, margin: 0 } } },
       { runId: 'x'.repeat(129) },
     ]) {
       expect(uploadOpen.safeParse({ ...open, ...change }).success, JSON.stringify(change)).toBe(false);
@@ -79,6 +92,7 @@ describe('participant messages', () => {
       attempt: 0,
       deadlineMs: 1,
       adapter: { url: '/api/adapters/x', sha256: sha, bytes: 20 },
+      algorithmState: null,
       plan: {
         steps: 1,
         batchSize: 1,
@@ -89,7 +103,14 @@ describe('participant messages', () => {
         algorithm: { id: 'local' },
       },
     };
-    expect(roundOffer.parse(offer).plan.algorithm).toEqual({ id: 'local', hyper: { client: 0 } });
+    expect(roundOffer.parse(offer).plan).toMatchObject({
+      seeding: 'run',
+      algorithm: { id: 'local', hyper: { client: 0 } },
+    });
+    const state = { url: '/api/states/x', sha256: sha, bytes: 90 };
+    expect(roundOffer.parse({ ...offer, algorithmState: state }).algorithmState).toEqual(state);
+    const { algorithmState: _, ...without } = offer;
+    expect(roundOffer.safeParse(without).success).toBe(false);
     expect(roundOffer.safeParse({ ...offer, plan: { ...offer.plan, steps: 0 } }).success).toBe(false);
   });
 

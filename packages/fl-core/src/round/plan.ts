@@ -1,7 +1,8 @@
+import { algorithmOf } from '../algorithms/registry.ts';
 import { FlError } from '../error.ts';
-import type { TrainPlan } from '../protocol/schema.ts';
+import type { RunConfig, TrainPlan } from '../protocol/schema.ts';
 import { createRng } from '../rng.ts';
-import type { RunState } from './state.ts';
+import type { RunState, StoredBlob } from './state.ts';
 
 /** Cosine over rounds: min + ½(max − min)(1 + cos(π t/T)), constant within a round (OpenFedLLM, `cosine_learning_rate`). */
 export function cosineLearningRate({
@@ -17,6 +18,15 @@ export function cosineLearningRate({
 }): number {
   return min + 0.5 * (max - min) * (1 + Math.cos((Math.PI * round) / rounds));
 }
+
+/** The learning rate of a round (0-based) of a run, by its schedule. */
+export const roundLearningRate = (
+  config: Pick<RunConfig, 'rounds' | 'learningRate' | 'learningRateSchedule' | 'minLearningRate'>,
+  round: number,
+): number =>
+  config.learningRateSchedule === 'constant'
+    ? config.learningRate
+    : cosineLearningRate({ round, rounds: config.rounds, max: config.learningRate, min: config.minLearningRate });
 
 /** Seed of one participant's round (its order of examples and dropout), 32 bits; `ordinal` counts participants in order of joining. */
 export function roundSeed(runSeed: number, round: number, ordinal: number, attempt = 0): number {
@@ -35,15 +45,15 @@ export function planFor(state: RunState, participantId: string): TrainPlan {
   return {
     steps: config.steps,
     batchSize: config.batchSize,
-    learningRate: cosineLearningRate({
-      round: current.round,
-      rounds: config.rounds,
-      max: config.learningRate,
-      min: config.minLearningRate,
-    }),
+    learningRate: roundLearningRate(config, current.round),
     clipNorm: config.clipNorm,
     weightDecay: config.weightDecay,
     seed: roundSeed(config.seed, current.round, ordinal, current.attempt),
+    seeding: config.seeding,
     algorithm: config.algorithm,
   };
 }
+
+/** The server state that participants are given with an offer; null before there is one, and for algorithms that share none. */
+export const sharedState = ({ config, algorithmState }: RunState): StoredBlob | null =>
+  (algorithmOf(config.algorithm).shares?.length ?? 0) > 0 ? algorithmState : null;

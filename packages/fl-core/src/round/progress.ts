@@ -1,5 +1,5 @@
 import type { HeldOutMetrics } from '../protocol/schema.ts';
-import { present, quorumOf, sample } from './sampling.ts';
+import { present, quorumOf, type SampleSeed, sample } from './sampling.ts';
 import type { Effect, Reduced, RoundState, RunState } from './state.ts';
 import { summaryOf } from './view.ts';
 
@@ -19,7 +19,7 @@ export function beginRound(state: RunState, atMs: number, attempt = 0, note: str
     round,
     attempt: held?.attempt ?? attempt,
     phase: 'gathering',
-    clients: state.participants.filter((one) => !one.removed).length,
+    clients: membersOf(state),
     sampled: [],
     accepted: [],
     departed: [],
@@ -33,16 +33,21 @@ export function beginRound(state: RunState, atMs: number, attempt = 0, note: str
     note: held?.note ?? note,
   };
   if (candidates.length < quorumOf(config)) return { state: { ...state, current }, effects: [{ type: 'broadcast' }] };
-  const chosen = sample(candidates, config.participants.perRound, {
-    runSeed: config.seed,
-    round,
-    attempt: current.attempt,
-  });
+  const chosen = sample(candidates, config.participants.perRound, seedOf(state, current));
   const deadlineMs = atMs + config.roundDeadlineMs;
   const sampled = chosen.map((one) => one.participantId);
   const next: RunState = { ...state, current: { ...current, phase: 'training', sampled, deadlineMs } };
   return { state: next, effects: [...offers(next, sampled), deadlineTimer(next), { type: 'broadcast' }] };
 }
+
+const membersOf = (state: RunState): number => state.participants.filter((one) => !one.removed).length;
+
+const seedOf = ({ config }: RunState, { round, attempt }: RoundState): SampleSeed => ({
+  seeding: config.seeding,
+  runSeed: config.seed,
+  round,
+  attempt,
+});
 
 const offers = (state: RunState, to: readonly string[]): Effect[] => {
   const { round, attempt, deadlineMs } = state.current as RoundState;
@@ -68,21 +73,20 @@ export function fillRound(state: RunState, atMs: number, extend = false): Reduce
   const online = new Set(state.participants.filter((one) => one.connected).map((one) => one.participantId));
   const hopeful = current.sampled.filter((id) => counted.has(id) || (!gone.has(id) && (!extend || online.has(id))));
   const spare = present(state, atMs).filter((one) => !current.sampled.includes(one.participantId));
-  const added = sample(spare, Math.max(0, quorum - hopeful.length), {
-    runSeed: state.config.seed,
-    round: current.round,
-    attempt: current.attempt,
-  }).map((one) => one.participantId);
+  const missing = Math.max(0, quorum - hopeful.length);
+  const added = sample(spare, missing, seedOf(state, current)).map((one) => one.participantId);
   const sampled = [...current.sampled, ...added];
+  // Those who are called in may have joined after the round began: they count among its clients.
+  const clients = added.length > 0 ? Math.max(current.clients, membersOf(state)) : current.clients;
   if (!extend) {
-    const next: RunState = { ...state, current: { ...current, sampled } };
+    const next: RunState = { ...state, current: { ...current, clients, sampled } };
     return { state: next, effects: [...offers(next, added), { type: 'broadcast' }] };
   }
   const note = `${counted.size} of ${quorum} updates came by the deadline; it was extended once`;
   const deadlineMs = atMs + state.config.roundDeadlineMs;
-  const next: RunState = { ...state, current: { ...current, sampled, deadlineMs, extended: true, note } };
-  const missing = sampled.filter((id) => !counted.has(id) && !gone.has(id));
-  return { state: next, effects: [...offers(next, missing), deadlineTimer(next), { type: 'broadcast' }] };
+  const next: RunState = { ...state, current: { ...current, clients, sampled, deadlineMs, extended: true, note } };
+  const owing = sampled.filter((id) => !counted.has(id) && !gone.has(id));
+  return { state: next, effects: [...offers(next, owing), deadlineTimer(next), { type: 'broadcast' }] };
 }
 
 /** Closes the round when everyone answered or its time is over; begins the grace when the quorum is reached. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type RunConfigInput, runConfig, runView } from '../protocol/schema.ts';
 import { canApply, judgeUpload } from './guard.ts';
-import { cosineLearningRate, planFor, roundSeed } from './plan.ts';
+import { cosineLearningRate, planFor, roundSeed, sharedState } from './plan.ts';
 import { initialRun, reduce } from './reduce.ts';
 import { RECONNECT_MS } from './sampling.ts';
 import type { Effect, RoundEvent, RunState } from './state.ts';
@@ -175,6 +175,21 @@ describe('gathering, sampling, offers', () => {
     later.nowMs = RECONNECT_MS;
     later.do({ type: 'aggregated', round: 0, adapter: ref('a1') });
     expect(later.state.current?.sampled).toEqual(['a', 'b']);
+  });
+
+  it('R5: with round-only seeding samples as random.seed(round) and random.sample of Python do, in every run', () => {
+    for (const seed of [1, 2]) {
+      const run = drive({ seed, rounds: 4, seeding: 'round-only', participants: { min: 3, perRound: 3 } });
+      run.begin('a', 'b', 'c', 'd', 'e', 'f');
+      const rounds = [0, 1, 2, 3].map(() => {
+        const { sampled = [] } = run.state.current ?? {};
+        for (const id of sampled) run.upload(id);
+        run.do({ type: 'aggregated', round: run.state.round, adapter: ref('a1') });
+        return sampled.join('');
+      });
+      // CPython 3: sorted(random.sample(range(6), 3)) after random.seed(0), 1, 2, 3.
+      expect(rounds).toEqual(['adf', 'abe', 'aef', 'bef']);
+    }
   });
 
   it('R5: samples perRound of those present, by run seed and round', () => {
@@ -747,9 +762,78 @@ describe('plans and views', () => {
       clipNorm: 1,
       weightDecay: 0,
       seed: roundSeed(5, 0, 1),
+      seeding: 'run',
       algorithm: { id: 'fedavg', hyper: { weighting: 'examples' } },
     });
     expect(() => planFor(run.state, 'z')).toThrow(expect.objectContaining({ code: 'not-found' }));
+  });
+
+  it('R22: the learning rate stays where the schedule says so', () => {
+    const rates = (['cosine', 'constant'] as const).map((learningRateSchedule) => {
+      const run = drive({ rounds: 2, learningRate: 0.5, minLearningRate: 0.25, learningRateSchedule });
+      run.begin('a', 'b');
+      return [0, 1].map(() => {
+        const { learningRate } = planFor(run.state, 'a');
+        run.upload('a');
+        run.upload('b');
+        run.do({ type: 'aggregated', round: run.state.round, adapter: ref('a1') });
+        return learningRate;
+      });
+    });
+    expect(rates).toEqual([
+      [0.5, 0.375],
+      [0.5, 0.5],
+    ]);
+  });
+
+  it('R22: rows are chosen as the run says, and a preference run is planned like another', () => {
+    const run = drive({ task: 'dpo', seeding: 'round-only' });
+    run.begin('a', 'b');
+    expect(planFor(run.state, 'a')).toMatchObject({ seeding: 'round-only', seed: roundSeed(1, 0, 0) });
+    expect(run.state.config).toMatchObject({ task: 'dpo', dpo: { beta: 0.1 } });
+  });
+
+  it('R24: an aggregate is told how many clients there are, sampled or not, and with those who are called in', () => {
+    const run = drive({ participants: { min: 2, perRound: 2 } });
+    run.begin('a', 'b', 'c', 'd');
+    run.do({ type: 'removed', participantId: 'd', reason: 'test' });
+    const clients = (effects: readonly Effect[]) =>
+      effects.flatMap((effect) => (effect.type === 'aggregate' ? [effect.clients] : []));
+    const finish = () => (run.state.current?.sampled ?? []).flatMap((id) => run.upload(id));
+    expect(clients(finish())).toEqual([4]); // d had not left when the round began
+    run.do({ type: 'aggregated', round: 0, adapter: ref('a1') });
+    expect(run.state.current).toMatchObject({ round: 1, clients: 3 });
+    run.join('e', 'f'); // nobody has to be called in: they are clients of the next round
+    expect(run.state.current?.clients).toBe(3);
+    expect(clients(finish())).toEqual([3]);
+
+    const late = drive({ participants: { min: 2 }, rounds: 1 });
+    late.begin('a', 'b');
+    late.do({ type: 'disconnected', participantId: 'a' });
+    late.nowMs = 1000;
+    late.join('c');
+    expect(offeredTo(late.timer('deadline'))).toEqual(['b', 'c']);
+    late.do({ type: 'connected', participantId: 'a' });
+    late.upload('a');
+    late.upload('b');
+    expect(clients(late.upload('c'))).toEqual([3]); // never fewer than there are updates
+  });
+
+  it('R23: what an algorithm shares is offered once there is a state; of others nothing', () => {
+    const stored = { sha256: sha('c1'), bytes: 44 };
+    for (const [id, expected] of [
+      ['scaffold', stored],
+      ['fedadam', null],
+    ] as const) {
+      const run = drive({ algorithm: { id } });
+      run.begin('a', 'b');
+      expect(sharedState(run.state)).toBeNull();
+      run.upload('a');
+      run.upload('b');
+      run.do({ type: 'aggregated', round: 0, adapter: ref('a1'), algorithmState: stored });
+      expect(run.state.algorithmState, id).toEqual(stored);
+      expect(sharedState(run.state), id).toEqual(expected);
+    }
   });
 
   it('R21: the view matches its schema at every stage and shows the round in progress last', () => {

@@ -1,5 +1,6 @@
 import { algorithmOf } from '../algorithms/registry.ts';
 import type { RunConfig } from '../protocol/schema.ts';
+import { createPythonRandom } from '../python-random.ts';
 import { createRng } from '../rng.ts';
 import type { ParticipantState, RunState } from './state.ts';
 
@@ -24,17 +25,31 @@ export function present(state: RunState, atMs: number): readonly ParticipantStat
   );
 }
 
+/** What a choice of participants depends on. */
+export interface SampleSeed {
+  readonly seeding: RunConfig['seeding'];
+  readonly runSeed: number;
+  readonly round: number;
+  readonly attempt: number;
+}
+
 /**
- * `count` of the candidates, all when absent, in their given order. Seeded by run seed, round and attempt, so that two
- * runs with one configuration still sample differently when their seeds differ, and a replay samples alike.
+ * `count` of the candidates, all when absent or when there are no more, in their given order. With seeding `run` it depends
+ * on run seed, round and attempt, so that two runs with one configuration still sample differently when their seeds
+ * differ, and a replay samples alike. With `round-only` it is OpenFedLLM's `get_clients_this_round`: Python's
+ * `random.seed(round)`, then `random.sample(range(len(candidates)), count)`, sorted; every run samples alike.
  */
 export function sample(
   candidates: readonly ParticipantState[],
   count: number | undefined,
-  seed: { runSeed: number; round: number; attempt: number },
+  { seeding, runSeed, round, attempt }: SampleSeed,
 ): readonly ParticipantState[] {
   if (count === undefined || count >= candidates.length) return candidates;
-  const shuffled = createRng(`${seed.runSeed}/sample/${seed.round}/${seed.attempt}`).shuffle(candidates);
+  if (seeding === 'round-only') {
+    const ordinals = new Set(createPythonRandom(round).sample(candidates.length, count));
+    return candidates.filter((_, ordinal) => ordinals.has(ordinal));
+  }
+  const shuffled = createRng(`${runSeed}/sample/${round}/${attempt}`).shuffle(candidates);
   const chosen = new Set(shuffled.slice(0, count));
   return candidates.filter((candidate) => chosen.has(candidate));
 }

@@ -41,7 +41,7 @@ export interface RoundState {
   readonly round: number;
   readonly attempt: number;
   readonly phase: 'gathering' | 'training' | 'closing' | 'aggregating' | 'evaluating';
-  /** N: everyone who had joined and not been removed when the round began. */
+  /** N: everyone who had joined and not been removed when the round began, or when somebody was called in later. */
   readonly clients: number;
   readonly sampled: readonly string[];
   readonly accepted: readonly string[];
