@@ -113,6 +113,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       if (!engine) throw new FlError('not-found', 'the run of this invitation is gone');
       return { run: engine.view(), model: await models.ref(engine.state().config.modelId) };
     },
+    sharesState: (sha256) => runs?.sharesState(sha256) ?? false,
     ready: () => ready,
   });
   const http = createAdaptorServer({ fetch: app.fetch }) as HttpServer;

@@ -1,4 +1,13 @@
-import { type BlobRef, decodeVector, type Effect, encodeVector, type HeldOutMetrics, planFor } from '@cotune/fl-core';
+import {
+  type BlobRef,
+  decodeVector,
+  type Effect,
+  encodeVector,
+  type HeldOutMetrics,
+  planFor,
+  type RunState,
+  sharedState,
+} from '@cotune/fl-core';
 import { adapterLayout, initAdapter } from '@cotune/kernels';
 import type { EventStream } from './admin/event-stream.ts';
 import { aggregate } from './aggregate.ts';
@@ -19,7 +28,7 @@ export interface EffectServices {
   readonly models: Pick<ModelCatalog, 'open'>;
   readonly evaluator: Pick<Evaluator, 'evaluate'>;
   readonly admin: Pick<EventStream, 'push'>;
-  /** Removes update blobs that no unfinished round needs. */
+  /** Removes what a published round leaves behind: those of these update blobs that no unfinished round needs, and past algorithm states. */
   readonly dropUpdates: (sha256s: readonly string[]) => Promise<void>;
 }
 
@@ -33,6 +42,12 @@ export interface EffectPerformer {
 
 /** A view goes to every participant: the more there are, the fewer go out. */
 const broadcastIntervalMs = (participants: number): number => 50 + participants;
+
+/** Where participants find what the run's algorithm shares with them. */
+function stateRef(state: RunState): BlobRef | null {
+  const shared = sharedState(state);
+  return shared && { url: `/api/states/${shared.sha256}`, sha256: shared.sha256, bytes: shared.bytes };
+}
 
 /** Performs what `reduce` asks for. Sending is immediate and in order; long work runs beside and reports back as an event. */
 export function createEffects(services: EffectServices): EffectPerformer {
@@ -145,7 +160,7 @@ export function createEffects(services: EffectServices): EffectPerformer {
       attempt,
       deadlineMs,
       adapter: state.adapter,
-      algorithmState: null,
+      algorithmState: stateRef(state),
       plan,
     });
   };

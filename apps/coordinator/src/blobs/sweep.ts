@@ -40,3 +40,19 @@ export async function sweepUpdates(options: {
   }
   return swept;
 }
+
+/** Removes algorithm states that are not `needed`, which is asked right before each removal. */
+export async function sweepStates(options: {
+  db: Db;
+  blobs: BlobStore;
+  needed: (sha256: string) => boolean;
+}): Promise<number> {
+  const { db, blobs, needed } = options;
+  let swept = 0;
+  for (const sha256 of await blobsOfKind(db, 'state')) {
+    if (needed(sha256)) continue;
+    await blobs.remove('state', sha256);
+    swept++;
+  }
+  return swept;
+}

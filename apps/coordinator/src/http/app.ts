@@ -23,6 +23,8 @@ export interface HttpServices {
   readonly webDir: string | undefined;
   /** Path of a demo participant's data by ordinal (from 1), when the demo is offered. */
   readonly demoData: (ordinal: number) => string | undefined;
+  /** Whether a run shares this algorithm state with its participants now. */
+  readonly sharesState: (sha256: string) => boolean;
   /** What an invitation leads to. Throws FlError. */
   readonly joinInfo: (token: string) => Promise<{ run: RunView; model: ModelRef }>;
   /** Whether the coordinator takes requests: false while it starts and while it drains. */
@@ -58,6 +60,7 @@ export function createApp(services: HttpServices): Hono {
   app.get('/api/join/:token', (context) => joinInfo(context, services));
   app.get('/api/models/:modelId/:file', (context) => modelFile(context, services));
   app.get('/api/adapters/:sha256', (context) => adapter(context, services));
+  app.get('/api/states/:sha256', (context) => algorithmState(context, services));
   app.get('/api/demo/data/:ordinal', (context) => demoData(context, services));
   app.all('/api/*', (context) => notFound(context));
   app.get('*', (context) => serveWebApp(context, services.webDir));
@@ -95,6 +98,18 @@ async function modelFile(context: Context, { models }: HttpServices): Promise<Re
 async function adapter(context: Context, { blobs }: HttpServices): Promise<Response> {
   const sha256 = context.req.param('sha256') ?? '';
   const found = await blobs.find('adapter', sha256);
+  if (!found) return notFound(context);
+  const options = { contentType: 'application/octet-stream', cacheControl: IMMUTABLE, etag: sha256 };
+  return (await sendFile(context, found.path, options)) ?? notFound(context);
+}
+
+/**
+ * What an algorithm shares with the participants of a run, while it is that run's current state. As with adapters, to know
+ * the hash is to be allowed. States of algorithms that share nothing are not to be had from here.
+ */
+async function algorithmState(context: Context, { blobs, sharesState }: HttpServices): Promise<Response> {
+  const sha256 = context.req.param('sha256') ?? '';
+  const found = sharesState(sha256) ? await blobs.find('state', sha256) : undefined;
   if (!found) return notFound(context);
   const options = { contentType: 'application/octet-stream', cacheControl: IMMUTABLE, etag: sha256 };
   return (await sendFile(context, found.path, options)) ?? notFound(context);

@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib';
 import {
+  algorithmOf,
   allFinite,
   CHUNK_BYTES,
   decodeVector,
@@ -7,6 +8,7 @@ import {
   FlError,
   judgeUpload,
   l2Norm,
+  type Rewards,
   type RunState,
   UPLOAD_WINDOW,
   type UploadOpen,
@@ -51,6 +53,11 @@ export interface UploadOptions {
   /** Elements of a run's adapter vector. */
   readonly adapterLength: (state: RunState) => Promise<number>;
 }
+
+/** An update is the delta and, behind it, as many vectors more as the run's algorithm has its clients send. */
+const extrasOf = ({ config }: RunState): readonly string[] => algorithmOf(config.algorithm).extras ?? [];
+const vectorsOf = (state: RunState): number => 1 + extrasOf(state).length;
+const what = (state: RunState): string => ['adapter', ...extrasOf(state)].join(' and ');
 
 const MAX_EXAMPLES = 1e9;
 /** Chunks that an upload may send in all, as a multiple of its size: room for retries, not for a flood. */
@@ -101,10 +108,10 @@ export function createUploads(options: UploadOptions): UploadService {
     if (request.dtype !== state.config.updateDtype) {
       throw new FlError('wrong-shape', `dtype: got ${request.dtype}, expected ${state.config.updateDtype}`);
     }
-    const expected = encodedBytes(await adapterLength(state), request.dtype);
+    const expected = encodedBytes((await adapterLength(state)) * vectorsOf(state), request.dtype);
     if (request.bytes !== expected) {
       const code = request.bytes > expected ? 'too-large' : 'wrong-shape';
-      throw new FlError(code, `bytes: got ${request.bytes}, expected ${expected} for this run's adapter`);
+      throw new FlError(code, `bytes: got ${request.bytes}, expected ${expected} for this run's ${what(state)}`);
     }
   };
 
@@ -137,6 +144,7 @@ export function createUploads(options: UploadOptions): UploadService {
       bytes,
       examples,
       loss_nats: request.metrics.lossNats,
+      rewards: request.metrics.rewards ? JSON.stringify(request.metrics.rewards) : null,
       have: new Uint8Array(Math.ceil(Math.ceil(bytes / CHUNK_BYTES) / 8)),
       status: 'open',
       code: null,
@@ -252,15 +260,23 @@ export function createUploads(options: UploadOptions): UploadService {
       if (labelled !== round)
         throw new FlError('stale', `the update's header says round ${labelled}, expected ${round}`);
       if (dtype !== run.state().config.updateDtype) throw new FlError('wrong-shape', `the update is ${dtype}`);
-      const length = await adapterLength(run.state());
-      if (vector.length !== length) throw new FlError('wrong-shape', `got ${vector.length} values, expected ${length}`);
+      const state = run.state();
+      const length = await adapterLength(state);
+      const expected = length * vectorsOf(state);
+      if (vector.length !== expected) {
+        throw new FlError(
+          'wrong-shape',
+          `got ${vector.length} values, expected ${expected} for this run's ${what(state)}`,
+        );
+      }
       if (!allFinite(vector)) throw new FlError('not-finite', 'the update has NaN or infinite values');
       const update = {
         participantId,
         blob: { sha256, bytes },
         examples,
         lossNats: row.loss_nats,
-        updateNorm: l2Norm(vector),
+        updateNorm: l2Norm(vector.subarray(0, length)),
+        ...(row.rewards !== null && { rewards: JSON.parse(row.rewards) as Rewards }),
       };
       const also = (trx: Db) => settleUpload(trx, row.upload_id, { status: 'accepted' }, now());
       await run.dispatch({ type: 'uploaded', round, attempt, update }, { strict: true, also });

@@ -23,6 +23,7 @@ const MIGRATIONS: readonly (readonly string[])[] = [
     `CREATE TABLE audit (seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
       detail TEXT NOT NULL, hash TEXT NOT NULL)`,
   ],
+  [`ALTER TABLE uploads ADD COLUMN rewards TEXT`],
 ];
 
 /** Brings an older data directory up to date, one transaction a version. Throws when the data are newer than this program. */

@@ -1,4 +1,4 @@
-import type { RoundEvent, RunConfig } from '@cotune/fl-core';
+import { type RoundEvent, type RunConfig, runConfig } from '@cotune/fl-core';
 import type { Db } from './database.ts';
 
 export interface StoredRun {
@@ -16,9 +16,19 @@ export async function listRuns(db: Db): Promise<StoredRun[]> {
   const rows = await db.selectFrom('runs').selectAll().orderBy('created_at_ms').orderBy('run_id').execute();
   return rows.map((r) => ({
     runId: r.run_id,
-    config: JSON.parse(r.config) as RunConfig,
+    config: configOf(r.run_id, r.config),
     createdAtMs: r.created_at_ms,
   }));
+}
+
+/** What was stored, with the defaults of settings that came later. Throws when this program does not know one of its settings. */
+function configOf(runId: string, json: string): RunConfig {
+  const parsed = runConfig.safeParse(JSON.parse(json));
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new Error(
+    `run ${runId} of the data directory: ${issue?.path.join('.')}: ${issue?.message}; a newer Cotune may have made it`,
+  );
 }
 
 /** Appends one event; fails when `seq` is taken, so two writers cannot both continue one log. */

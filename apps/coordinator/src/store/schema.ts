@@ -35,6 +35,8 @@ export interface Database {
     bytes: number;
     examples: number;
     loss_nats: number | null;
+    /** JSON of the mean rewards over training, for preference pairs. */
+    rewards: string | null;
     have: Uint8Array;
     status: UploadStatus;
     code: string | null;
@@ -50,7 +52,7 @@ export interface Database {
 
 export type UploadStatus = 'open' | 'accepted' | 'late' | 'rejected';
 
-/** Only adapters are served; a participant's update and an algorithm's state never leave the coordinator. */
+/** Adapters are served, and the states that algorithms share with participants; an update never leaves the coordinator. */
 export type BlobKind = 'adapter' | 'update' | 'state';
 
 /** What an admin session may do; each includes the ones before it. */
