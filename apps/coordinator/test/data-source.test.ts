@@ -1,0 +1,233 @@
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { parseDataset, parsePreferences, presetById } from '@cotune/fl-core';
+import { expect, onTestFinished, test } from 'vitest';
+import { readRecord } from '../src/data-source/download.ts';
+import { openDataSource, presetDirectory } from '../src/data-source/open.ts';
+
+const DEAD_PID = 2 ** 22 + 1; // beyond Linux's largest
+const BYTES = Buffer.from(
+  Array.from(
+    { length: 400 },
+    (_, i) => `${JSON.stringify({ instruction: `Q${i}`, input: '', output: `A${i}` })}\n`,
+  ).join(''),
+);
+const ETAG = '"one"';
+
+interface Served {
+  readonly bytes: Buffer;
+  readonly etag?: string;
+}
+
+/** Serves files with ranges and validators; `before` may answer the n-th request (from 1) itself, by returning true. */
+async function serve(
+  files: Record<string, Served>,
+  before: (time: number, request: IncomingMessage, response: ServerResponse) => boolean = () => false,
+) {
+  const requests: string[] = [];
+  const server = createServer((request, response) => {
+    requests.push(`${request.url} ${request.headers.range ?? 'whole'}`);
+    if (before(requests.length, request, response)) return;
+    const file = files[request.url ?? ''];
+    if (!file) return response.writeHead(404).end();
+    const { bytes, etag } = file;
+    const headers: Record<string, string> = etag ? { etag } : {};
+    if (etag && request.headers['if-none-match'] === etag) return response.writeHead(304, headers).end();
+    const range = /bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1];
+    const start = range && request.headers['if-range'] === etag ? Number(range) : 0;
+    response.writeHead(start > 0 ? 206 : 200, { ...headers, 'content-length': bytes.byteLength - start });
+    response.end(bytes.subarray(start));
+  });
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  onTestFinished(() => void server.close());
+  return { requests, origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, files };
+}
+
+async function temporary(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'cotune-datasets-'));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  return directory;
+}
+
+/** Sends the first bytes and breaks the connection once they have arrived. */
+function breakAt(response: ServerResponse, bytes: Buffer, at: number, etag?: string): true {
+  response.writeHead(200, { 'content-length': bytes.byteLength, ...(etag ? { etag } : {}) });
+  response.write(bytes.subarray(0, at), () => setTimeout(() => response.destroy(), 50));
+  return true;
+}
+
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+const sleep = async (): Promise<void> => {};
+const presetUrl = (id: string): string => {
+  const file = presetById(id)?.files[0];
+  return `/datasets/${file?.repository}/resolve/main/${file?.path}`;
+};
+
+test('reads a local file relative to its base, and the demo that ships with the product', async () => {
+  const base = await temporary();
+  await writeFile(join(base, 'rows.jsonl'), BYTES);
+  const source = await openDataSource('rows.jsonl', base);
+  expect(source).toEqual({ bytes: BYTES, fileName: 'rows.jsonl', sha256: sha256(BYTES) });
+
+  const [demo, held] = [await openDataSource('demo', base), await openDataSource('demo-test', base)];
+  const rows = (await parseDataset(demo.bytes, { fileName: demo.fileName })).rows.length;
+  const shards = await Promise.all(
+    [1, 2, 3].map((i) => openDataSource(join(import.meta.dirname, `../demo/data/participant-${i}.jsonl`), base)),
+  );
+  const lines = shards.map(({ bytes }) => Buffer.from(bytes).toString().trim().split('\n').length);
+  expect(rows).toBeGreaterThan(Math.max(...lines));
+  expect(rows).toBeLessThanOrEqual(lines.reduce((a, b) => a + b, 0));
+  expect(held.fileName).toBe('test.jsonl');
+});
+
+test('says what there is when there is nothing', async () => {
+  const base = await temporary();
+  await mkdir(join(base, 'folder'));
+  await expect(openDataSource('none.jsonl', base)).rejects.toThrow(`no such data file: ${join(base, 'none.jsonl')}`);
+  await expect(openDataSource('folder', base)).rejects.toThrow(/is a directory, expected a data file/);
+  await expect(openDataSource('preset:nothing', base)).rejects.toThrow(/no preset "nothing": expected one of alpaca, /);
+});
+
+test('downloads a preset once, and records where from, how much and its hash', async () => {
+  const url = presetUrl('code-alpaca');
+  const { origin, requests } = await serve({ [url]: { bytes: BYTES, etag: ETAG } });
+  const directory = await temporary();
+  const options = { directory, endpoint: `${origin}/`, sleep };
+  const source = await openDataSource('preset:code-alpaca', '/', options);
+  expect(Buffer.from(source.bytes).equals(BYTES)).toBe(true);
+  expect(source.preset?.sample).toBe(20_000);
+  expect(source.fileName).toBe('code_alpaca_20k.json');
+
+  const path = join(directory, 'code-alpaca', 'code_alpaca_20k.json');
+  expect(await readRecord(path)).toEqual({
+    url: `${origin}${url}`,
+    bytes: BYTES.byteLength,
+    sha256: sha256(BYTES),
+    etag: ETAG,
+  });
+  await openDataSource('preset:code-alpaca', '/', options);
+  expect(requests).toEqual([`${url} whole`]);
+  expect((await readdir(dirname(path))).sort()).toEqual(['code_alpaca_20k.json', 'code_alpaca_20k.json.json']);
+});
+
+test('joins the files of a preset that has several, whatever they hold', async () => {
+  const pair = (i: number): string =>
+    JSON.stringify({ chosen: `\n\nHuman: Q${i}\n\nAssistant: yes`, rejected: `\n\nHuman: Q${i}\n\nAssistant: no` });
+  const files: Record<string, Served> = {};
+  for (const [i, file] of (presetById('hh-rlhf')?.files ?? []).entries()) {
+    files[`/datasets/${file.repository}/resolve/main/${file.path}`] = {
+      bytes: gzipSync(`${pair(2 * i)}\n${pair(2 * i + 1)}`),
+    };
+  }
+  const { origin } = await serve(files);
+  const { bytes, fileName } = await openDataSource('preset:hh-rlhf', '/', {
+    directory: await temporary(),
+    endpoint: origin,
+  });
+  const { rows, rejected } = await parsePreferences(bytes, { fileName });
+  expect(rejected).toEqual([]);
+  expect(rows.map(({ turns }) => turns[0])).toEqual(Array.from({ length: 8 }, (_, i) => `Q${i}`));
+});
+
+test('goes on where the connection broke, also in another process', async () => {
+  const { origin, requests } = await serve({ '/a.jsonl': { bytes: BYTES, etag: ETAG } }, (time, _, response) =>
+    time === 1 ? breakAt(response, BYTES, 5000, ETAG) : false,
+  );
+  const directory = await temporary();
+  const { bytes } = await openDataSource(`${origin}/a.jsonl`, '/', { directory, sleep });
+  expect(Buffer.from(bytes).equals(BYTES)).toBe(true);
+  expect(requests[0]).toBe('/a.jsonl whole');
+  expect(requests).toHaveLength(2);
+  expect(requests[1]).toMatch(/^\/a\.jsonl bytes=[1-9]\d*-$/);
+
+  const path = join(presetDirectory(presetById('code-alpaca') as never, { directory }), 'code_alpaca_20k.json');
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(`${path}.${DEAD_PID}.part`, BYTES.subarray(0, 3000));
+  await writeFile(`${path}.${DEAD_PID}.part.etag`, ETAG);
+  const hub = await serve({ [presetUrl('code-alpaca')]: { bytes: BYTES, etag: ETAG } });
+  const again = await openDataSource('preset:code-alpaca', '/', { directory, endpoint: hub.origin, sleep });
+  expect(Buffer.from(again.bytes).equals(BYTES)).toBe(true);
+  expect(hub.requests).toEqual([`${presetUrl('code-alpaca')} bytes=3000-`]);
+  expect((await readdir(dirname(path))).some((name) => name.includes('.part'))).toBe(false);
+});
+
+test('starts over when the file has changed meanwhile, or nothing names its version', async () => {
+  const next = Buffer.concat([Buffer.from('{"prompt":"new","response":"row"}\n'), BYTES]);
+  for (const [first, now] of [
+    ['"old"', ETAG],
+    [undefined, undefined],
+  ] as const) {
+    const { origin } = await serve(
+      { '/a.jsonl': { bytes: next, ...(now ? { etag: now } : {}) } },
+      (time, _, response) => (time === 1 ? breakAt(response, BYTES, 5000, first) : false),
+    );
+    const { bytes } = await openDataSource(`${origin}/a.jsonl`, '/', { directory: await temporary(), sleep });
+    expect(Buffer.from(bytes).equals(next)).toBe(true);
+  }
+});
+
+test('waits for a busy server, longer each time, and gives up with the place for the file', async () => {
+  const pauses: number[] = [];
+  const wait = async (ms: number): Promise<void> => void pauses.push(ms);
+  const busy = await serve({ '/a.jsonl': { bytes: BYTES } }, (time, _, response) => {
+    if (time < 3) response.writeHead(503).end();
+    return time < 3;
+  });
+  const directory = await temporary();
+  const { bytes } = await openDataSource(`${busy.origin}/a.jsonl`, '/', { directory, sleep: wait });
+  expect(bytes.byteLength).toBe(BYTES.byteLength);
+  expect(pauses).toEqual([1000, 2000]);
+
+  const path = join(directory, 'code-alpaca', 'code_alpaca_20k.json');
+  const options = { directory, endpoint: 'http://127.0.0.1:9', sleep };
+  await expect(openDataSource('preset:code-alpaca', '/', options)).rejects.toThrow(
+    new RegExp(`could not be reached .*; or put the file at ${path} by hand$`),
+  );
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, BYTES);
+  expect((await openDataSource('preset:code-alpaca', '/', options)).bytes.byteLength).toBe(BYTES.byteLength);
+});
+
+test('does not ask again for what is refused', async () => {
+  const { origin, requests } = await serve({}, (_, request, response) => {
+    if (request.url !== '/gated.jsonl') return false;
+    response.writeHead(401).end();
+    return true;
+  });
+  const options = { directory: await temporary(), sleep };
+  await expect(openDataSource(`${origin}/none.jsonl`, '/', options)).rejects.toThrow(/answered 404.*check the address/);
+  await expect(openDataSource(`${origin}/gated.jsonl`, '/', options)).rejects.toThrow(/HF_TOKEN/);
+  expect(requests).toHaveLength(2);
+});
+
+test('asks an address for changes, and takes what it has when the address is gone', async () => {
+  const { origin, requests, files } = await serve({ '/a.jsonl': { bytes: BYTES, etag: ETAG } });
+  const options = { directory: await temporary(), sleep };
+  const url = `${origin}/a.jsonl`;
+  await openDataSource(url, '/', options);
+  expect((await openDataSource(url, '/', options)).sha256).toBe(sha256(BYTES));
+  const other = Buffer.from('{"prompt":"a","response":"b"}\n');
+  files['/a.jsonl'] = { bytes: other, etag: '"two"' };
+  expect((await openDataSource(url, '/', options)).sha256).toBe(sha256(other));
+  expect(requests).toHaveLength(3);
+  const failing: typeof fetch = async () => {
+    throw new TypeError('fetch failed', { cause: new Error('getaddrinfo ENOTFOUND') });
+  };
+  expect((await openDataSource(url, '/', { ...options, fetch: failing })).sha256).toBe(sha256(other));
+  expect(existsSync(join(options.directory, 'addresses'))).toBe(true);
+});
+
+test('a file without its declared length is not taken for whole', async () => {
+  const { origin } = await serve({}, (_, __, response) => breakAt(response, BYTES, 4000));
+  const options = { directory: await temporary(), sleep };
+  await expect(openDataSource(`${origin}/a.jsonl`, '/', options)).rejects.toThrow(/broke at byte|broke off/);
+  const kept = (await readdir(options.directory, { recursive: true })).filter((name) => name.endsWith('a.jsonl'));
+  expect(kept).toEqual([]);
+  expect(await readFile(join(options.directory, 'none')).catch(() => 'absent')).toBe('absent');
+});
