@@ -1,5 +1,11 @@
+import { z } from 'zod';
 import { FlError } from '../error.ts';
 import type { AlgorithmState } from './algorithm.ts';
+
+const headSchema = z.object({
+  numbers: z.record(z.string(), z.number()),
+  vectors: z.array(z.tuple([z.string(), z.number().int().nonnegative()])),
+});
 
 /** Layout: u32 length of the JSON head, the head {numbers, vectors: [[name, length], …]}, then the vectors as f32, little-endian. */
 export function encodeAlgorithmState(state: AlgorithmState): Uint8Array<ArrayBuffer> {
@@ -20,14 +26,11 @@ export function encodeAlgorithmState(state: AlgorithmState): Uint8Array<ArrayBuf
   return bytes;
 }
 
-/** The reverse. FlError `invalid` when the bytes are cut or are something else. */
+/** The reverse. FlError `invalid` when the bytes are cut, longer than they say, or something else. */
 export function decodeAlgorithmState(bytes: Uint8Array): AlgorithmState {
   try {
     const headBytes = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0, true);
-    const head = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + headBytes))) as {
-      numbers: Record<string, number>;
-      vectors: [string, number][];
-    };
+    const head = headSchema.parse(JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + headBytes))));
     let offset = 4 + headBytes;
     const vectors: Record<string, Float32Array> = {};
     for (const [name, length] of head.vectors) {
@@ -35,6 +38,7 @@ export function decodeAlgorithmState(bytes: Uint8Array): AlgorithmState {
       vectors[name] = new Float32Array(bytes.slice(offset, offset + length * 4).buffer);
       offset += length * 4;
     }
+    if (offset !== bytes.length) throw new RangeError(`got ${bytes.length} bytes, expected ${offset}`);
     return { vectors, numbers: head.numbers };
   } catch (error) {
     throw new FlError(
