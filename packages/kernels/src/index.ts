@@ -61,7 +61,7 @@ export type {
   PreferencePair,
 } from './train/dpo.ts';
 export { type PairStepRecord, type TrainPairsOptions, trainPairs } from './train/dpo-train.ts';
-export type { EvaluateOptions, Evaluation, SequenceScore } from './train/evaluate.ts';
+export type { EvaluateOptions, Evaluation, Probe, ScoredExample, SequenceScore } from './train/evaluate.ts';
 export {
   createTrainerHost,
   hostOf,

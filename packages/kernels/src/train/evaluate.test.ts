@@ -44,9 +44,46 @@ it.each<TrainerOptions>([{}, { packing: false }, { maxBatchRows: 1, logitChunkBy
     examples.forEach((example, i) => {
       const count = labelCount(example);
       const expected = -count * referenceLoss(TINY, weights, { layout: trainer.layout, vector }, example);
-      expect(scores[i]?.labelTokens).toBe(count);
+      expect(scores[i]?.tokenLogProbs).toHaveLength(count);
       expect(Math.abs((scores[i]?.logProb ?? Number.NaN) / expected - 1)).toBeLessThan(1e-5);
     });
+    trainer.destroy();
+    model.destroy();
+  },
+);
+
+it.each<TrainerOptions>([{}, { packing: false }, { maxBatchRows: 2 }])(
+  'answers probes as if each were the label in that place: %j',
+  async (options) => {
+    const model = await loadModel(await testGpu(), source);
+    const trainer = await createTrainer(model, LORA, options);
+    trainer.setAdapter(Float32Array.from({ length: trainer.layout.length }, (_, i) => 0.6 * (uniform(5, i) - 0.5)));
+    const examples = sequences(9).map((example, row) => {
+      const last = example.inputIds.length - 1;
+      const probe = (at: number) => ({ at, token: (11 * row + at) % TINY.vocabSize });
+      return { ...example, probes: row === 4 ? [] : [probe(last), probe(1 + (row % last))] };
+    });
+    const scores = await trainer.sequenceScores(examples);
+    const plain = await trainer.sequenceScores(examples.map(({ inputIds, labels }) => ({ inputIds, labels })));
+    for (const [i, { inputIds, probes }] of examples.entries()) {
+      expect(scores[i]).toMatchObject({ exact: plain[i]?.exact });
+      expect(scores[i]?.logProb).toBeCloseTo(plain[i]?.logProb ?? Number.NaN, 4);
+      const asked = probes.map(({ at, token }) => ({
+        inputIds: Array.from(inputIds, (id, t) => (t === at ? token : id)).slice(0, at + 1),
+        labels: Array.from(inputIds, (_, t) => (t === at ? token : -100)).slice(0, at + 1),
+      }));
+      const alone = await trainer.sequenceScores(asked);
+      expect(scores[i]?.probeLogProbs).toHaveLength(probes.length);
+      alone.forEach(({ logProb }, k) => {
+        expect(scores[i]?.probeLogProbs[k]).toBeCloseTo(logProb, 4);
+      });
+    }
+    const [first] = sequences(1);
+    if (!first) throw new Error('there is one');
+    const beyond = { ...first, probes: [{ at: first.inputIds.length, token: 3 }] };
+    await expect(trainer.sequenceScores([beyond])).rejects.toThrow('example 0: probe of token 3');
+    const unknown = { ...first, probes: [{ at: 1, token: TINY.vocabSize }] };
+    await expect(trainer.sequenceScores([unknown])).rejects.toThrow('expected one of 0…39');
     trainer.destroy();
     model.destroy();
   },
@@ -69,7 +106,9 @@ it('says of each sequence what an evaluation says of all, and nothing of one wit
   expect(scores[21]?.exact).toBe(true);
   expect(scores.some(({ exact }) => !exact)).toBe(true);
   const silent = { inputIds: [1, 2, 3], labels: [1, -100, -100] }; // nothing predicts the first position
-  expect(await trainer.sequenceScores([silent])).toEqual([{ logProb: 0, labelTokens: 0, exact: false }]);
+  expect(await trainer.sequenceScores([silent])).toEqual([
+    { logProb: 0, tokenLogProbs: [], probeLogProbs: [], exact: false },
+  ]);
   expect((await trainer.sequenceScores([silent, first]))[1]).toEqual((await trainer.sequenceScores([first]))[0]);
   expect(await trainer.sequenceScores([])).toEqual([]);
   trainer.destroy();

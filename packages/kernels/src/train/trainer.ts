@@ -7,9 +7,11 @@ import { type AdapterLayout, adapterLayout, type LoraConfig } from '../lora/layo
 import { checkExamples, labelCount, type PaddedBatch, type TokenizedExample } from './batch.ts';
 import { createPairTraining, type PairTraining } from './dpo.ts';
 import {
+  checkProbes,
   type EvaluateOptions,
   type Evaluation,
   evaluateExamples,
+  type ScoredExample,
   type SequenceScore,
   scoreExamples,
 } from './evaluate.ts';
@@ -58,7 +60,7 @@ export interface Trainer extends PairTraining {
   setDrift(vector: Float32Array | null): void;
   evaluate(examples: readonly TokenizedExample[], options?: EvaluateOptions): Promise<Evaluation>;
   /** What the adapted model gives each example's labels, in the given order, without dropout: log-likelihoods to compare. */
-  sequenceScores(examples: readonly TokenizedExample[], options?: EvaluateOptions): Promise<SequenceScore[]>;
+  sequenceScores(examples: readonly ScoredExample[], options?: EvaluateOptions): Promise<SequenceScore[]>;
   /** Releases everything, once the call that is under way is done; those queued behind it throw GpuError 'validation'. */
   destroy(): void;
 }
@@ -130,6 +132,7 @@ export async function createTrainer(model: Model, lora: LoraConfig, options: Tra
     sequenceScores: (examples, evaluateOptions = {}) =>
       queued(() => {
         checkExamples(examples, config);
+        checkProbes(examples, config);
         return scoreExamples({ ...settings, programs, readback }, examples, evaluateOptions);
       }),
     destroy: () =>
