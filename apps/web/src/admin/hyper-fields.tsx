@@ -1,5 +1,6 @@
 import type { FormField } from '@cotune/fl-core';
-import { NativeSelect, NumberInput, SimpleGrid, Switch, TextInput } from '@mantine/core';
+import { NativeSelect, SimpleGrid, Switch, TextInput } from '@mantine/core';
+import { NumberField } from '../ui/number-field.tsx';
 import type { FieldValues } from './run-form.ts';
 
 /** "secondMoment" → "Second moment" */
@@ -11,9 +12,10 @@ export function fieldTitle(name: string): string {
 function Field(props: {
   field: FormField;
   value: string | number | boolean;
+  error: string | undefined;
   onChange: (value: string | number | boolean) => void;
 }) {
-  const { field, value, onChange } = props;
+  const { field, value, error, onChange } = props;
   const label = fieldTitle(field.name);
   const description = field.description || undefined;
   switch (field.type) {
@@ -31,6 +33,7 @@ function Field(props: {
         <NativeSelect
           label={label}
           description={description}
+          error={error}
           data={[...field.choices]}
           value={String(value)}
           onChange={(event) => onChange(event.currentTarget.value)}
@@ -41,6 +44,7 @@ function Field(props: {
         <TextInput
           label={label}
           description={description}
+          error={error}
           value={String(value)}
           onChange={(event) => onChange(event.currentTarget.value)}
         />
@@ -48,14 +52,12 @@ function Field(props: {
     case 'number':
     case 'integer':
       return (
-        <NumberInput
+        <NumberField
           label={label}
           description={description}
-          value={Number(value)}
-          allowDecimal={field.type === 'number'}
-          {...(field.min === null ? {} : { min: field.min })}
-          {...(field.max === null ? {} : { max: field.max })}
-          onChange={onChange}
+          error={error}
+          value={typeof value === 'number' ? value : Number.NaN}
+          onChange={(next) => onChange(next ?? Number.NaN)}
         />
       );
     default:
@@ -67,9 +69,11 @@ function Field(props: {
 export function HyperFields(props: {
   fields: readonly FormField[];
   values: FieldValues;
+  /** By field name. */
+  problems: Readonly<Record<string, string>>;
   onChange: (values: FieldValues) => void;
 }) {
-  const { fields, values, onChange } = props;
+  const { fields, values, problems, onChange } = props;
   return (
     <SimpleGrid cols={{ base: 1, sm: 2 }}>
       {fields.map((field) => (
@@ -77,6 +81,7 @@ export function HyperFields(props: {
           key={field.name}
           field={field}
           value={values[field.name] ?? field.default ?? ''}
+          error={problems[field.name]}
           onChange={(value) => onChange({ ...values, [field.name]: value })}
         />
       ))}

@@ -3,54 +3,27 @@ import { Text } from '@mantine/core';
 import { useAdminStore } from '../stores/admin-store.ts';
 import { LineChart } from '../ui/line-chart.tsx';
 import { publishedRounds } from '../ui/rounds.ts';
-import { formatPercent } from '../ui/units.ts';
+import { lossLines, type MetricLine, marginLines, metricColumns } from './metrics.ts';
 
-/** [round (0 = before tuning), held-out loss, mean training loss, accuracy]; null where a round was not evaluated. */
-export function metricColumns(run: RunView): (number | null)[][] {
-  const rounds = publishedRounds(run).map(({ round, evaluation, received }) => {
-    const losses = received.flatMap(({ lossNats }) => (lossNats === null ? [] : [lossNats]));
-    const trained = losses.length > 0 ? losses.reduce((sum, loss) => sum + loss, 0) / losses.length : null;
-    return [round + 1, evaluation?.lossNats ?? null, trained, evaluation?.accuracy ?? null] as const;
-  });
-  const rows = run.baseline ? [[0, run.baseline.lossNats, null, run.baseline.accuracy] as const, ...rounds] : rounds;
-  return [0, 1, 2, 3].map((column) => rows.map((row) => row[column] ?? null));
-}
-
-/** Loss and accuracy on the coordinator's held-out data over the rounds, with the participants' own training loss. */
-export function MetricsChart({ runId }: { runId: string }) {
-  const points = useAdminStore((state) => {
-    const run = state.runs[runId];
-    return run ? publishedRounds(run).length + (run.baseline ? 1 : 0) : 0;
-  });
-  const evaluated = useAdminStore((state) => state.runs[runId]?.config.evaluationId !== undefined);
-  if (!evaluated && points === 0) {
-    return (
-      <Text size="sm" c="dimmed">
-        This run has no held-out data; only the participants’ training loss is shown once a round is published.
-      </Text>
-    );
-  }
-  if (points === 0) {
-    return (
-      <Text size="sm" c="dimmed">
-        The model is evaluated when the run starts, and again after each round.
-      </Text>
-    );
-  }
+function RoundsChart(props: {
+  run: RunView;
+  label: string;
+  lines: (run: RunView) => readonly MetricLine[];
+  height?: number;
+}) {
+  const { run, label, lines, height = 240 } = props;
+  const { runId } = run;
   return (
     <LineChart
-      label="Held-out loss, mean training loss and held-out accuracy by round; round 0 is the untuned model"
+      label={label}
       xLabel="round"
-      series={[
-        { label: 'held-out loss', color: '--accent', points: true },
-        { label: 'training loss', color: '--mantine-color-gray-5', width: 1, points: true, dash: [4, 4] },
-        { label: 'accuracy', color: '--mantine-color-orange-6', points: true, scale: 'right', format: formatPercent },
-      ]}
+      height={height}
+      series={lines(run).map(({ heldOut: _, trained: __, ...series }) => series)}
       rightRange={[0, 1]}
       xRange={() => [0, useAdminStore.getState().runs[runId]?.config.rounds ?? 1]}
       columns={() => {
-        const run = useAdminStore.getState().runs[runId];
-        return run ? metricColumns(run) : [[], [], [], []];
+        const now = useAdminStore.getState().runs[runId] ?? run;
+        return metricColumns(now, lines(now));
       }}
       subscribe={(listener) =>
         useAdminStore.subscribe((now, before) => {
@@ -58,5 +31,36 @@ export function MetricsChart({ runId }: { runId: string }) {
         })
       }
     />
+  );
+}
+
+/** Loss and accuracies on the coordinator's held-out data over the rounds, with the participants' own figures in training. */
+export function MetricsChart({ run }: { run: RunView }) {
+  const empty = publishedRounds(run).length === 0 && !run.baseline;
+  if (empty) {
+    return (
+      <Text size="sm" c="dimmed">
+        {run.config.evaluationId === undefined
+          ? 'This run has no held-out data; only the participants’ training loss is shown once a round is published.'
+          : 'The model is evaluated when the run starts, and again after each round.'}
+      </Text>
+    );
+  }
+  return (
+    <>
+      <RoundsChart
+        run={run}
+        label="Held-out loss, mean training loss and held-out accuracy by round; round 0 is the untuned model"
+        lines={lossLines}
+      />
+      {marginLines(run).length > 0 ? (
+        <RoundsChart
+          run={run}
+          label="Reward margin on held-out pairs and in training by round"
+          lines={marginLines}
+          height={180}
+        />
+      ) : null}
+    </>
   );
 }

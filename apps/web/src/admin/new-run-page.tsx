@@ -4,9 +4,13 @@ import { useAdminStore } from '../stores/admin-store.ts';
 import { Loading } from '../ui/loading.tsx';
 import { Problem } from '../ui/problem.tsx';
 import { navigate } from '../ui/route.ts';
+import { AlgorithmSection } from './algorithm-section.tsx';
+import { BasicsSection } from './basics-section.tsx';
 import { createRun } from './commands.ts';
+import { LoraSection } from './lora-section.tsx';
+import { RoundsSection } from './rounds-section.tsx';
 import { initialForm, parseForm, type RunForm } from './run-form.ts';
-import { AlgorithmSection, BasicsSection, LoraSection, RoundsSection } from './run-form-sections.tsx';
+import { TaskSection } from './task-section.tsx';
 
 function NewRunForm() {
   const models = useAdminStore((state) => state.models);
@@ -36,6 +40,7 @@ function NewRunForm() {
     <form onSubmit={(event) => void submit(event)} noValidate data-testid="new-run-form">
       <Stack gap="lg">
         <BasicsSection {...parts} models={models} evaluations={evaluations} />
+        <TaskSection {...parts} />
         <RoundsSection {...parts} />
         <AlgorithmSection {...parts} />
         <LoraSection {...parts} />

@@ -1,4 +1,4 @@
-import { NumberInput } from '@mantine/core';
+import { NumberField } from '../ui/number-field.tsx';
 import type { RunForm } from './run-form.ts';
 
 /** What every part of the form reads and changes. */
@@ -9,7 +9,7 @@ export interface PartProps {
 }
 export type Config = RunForm['config'];
 
-/** A number input bound to one setting; `path` finds its problem. */
+/** A number bound to one setting; `path` finds its problem. NaN stands for what is no number. */
 export function NumberSetting(props: {
   label: string;
   path: string;
@@ -17,22 +17,37 @@ export function NumberSetting(props: {
   value: number | undefined;
   set: (value: number) => Partial<Config>;
   description?: string;
-  min?: number;
-  max?: number;
-  whole?: boolean;
 }) {
-  const { part, value, set, path, whole = true, label, description, min = 0, max } = props;
-  const error = part.problems[path];
+  const { part, value, set, path, ...field } = props;
+  const { form, setForm, problems } = part;
   return (
-    <NumberInput
-      label={label}
-      {...(description ? { description } : {})}
-      {...(error ? { error } : {})}
-      {...(max === undefined ? {} : { max })}
-      min={min}
-      value={value ?? ''}
-      allowDecimal={!whole}
-      onChange={(next) => part.setForm({ ...part.form, config: { ...part.form.config, ...set(Number(next)) } })}
+    <NumberField
+      {...field}
+      error={problems[path]}
+      value={value}
+      onChange={(next) => setForm({ ...form, config: { ...form.config, ...set(next ?? Number.NaN) } })}
+    />
+  );
+}
+
+/** The same for a setting that may be left empty. */
+export function OptionalNumberSetting(props: {
+  label: string;
+  path: string;
+  part: PartProps;
+  value: number | undefined;
+  set: (value: number | undefined) => Partial<Config>;
+  /** What happens when it is empty. */
+  placeholder: string;
+}) {
+  const { part, set, path, ...field } = props;
+  const { form, setForm, problems } = part;
+  return (
+    <NumberField
+      {...field}
+      optional
+      error={problems[path]}
+      onChange={(next) => setForm({ ...form, config: { ...form.config, ...set(next) } })}
     />
   );
 }

@@ -4,8 +4,10 @@ import { useEffect, useState } from 'react';
 import { useShallow } from 'zustand/react/shallow';
 import { useAdminStore } from '../stores/admin-store.ts';
 import { ConfirmButton } from '../ui/confirm-button.tsx';
+import { lastRewards } from '../ui/rounds.ts';
 import { Section } from '../ui/section.tsx';
-import { formatAgo, formatCount, formatDateTime, formatFixed } from '../ui/units.ts';
+import { TASK_WORDS } from '../ui/task-words.ts';
+import { formatAgo, formatCount, formatDateTime, formatFixed, formatPercent, formatSigned } from '../ui/units.ts';
 import { removeParticipant } from './commands.ts';
 
 const CLOCK_MS = 5000;
@@ -42,7 +44,8 @@ function Doing({ participant, run }: { participant: ParticipantView; run: RunVie
     return (
       <>
         <Text size="xs" className="figures">
-          step {progress.step} of {progress.steps} · loss {formatFixed(progress.lossNats, 3)}
+          step {progress.step} of {progress.steps} · {TASK_WORDS[run.config.task].loss}{' '}
+          {formatFixed(progress.lossNats, 3)}
         </Text>
         <Progress
           size="sm"
@@ -59,8 +62,11 @@ function Doing({ participant, run }: { participant: ParticipantView; run: RunVie
   );
 }
 
-function Row({ participant, run, now }: { participant: ParticipantView; run: RunView; now: number }) {
+function Row(props: { participant: ParticipantView; run: RunView; now: number; withRewards: boolean }) {
+  const { participant, run, now, withRewards } = props;
   const { participantId, name, adapter, connected, lastSeenMs, progress, contributions, refusals } = participant;
+  // Of the step at hand, else of the last update that came.
+  const rewards = progress?.rewards ?? lastRewards(run, participantId);
   return (
     <Table.Tr data-testid="participant-row">
       <Table.Td>
@@ -85,6 +91,16 @@ function Row({ participant, run, now }: { participant: ParticipantView; run: Run
       <Table.Td ta="right" className="figures">
         {progress ? formatCount(progress.tokensPerSecond) : '–'}
       </Table.Td>
+      {withRewards ? (
+        <>
+          <Table.Td ta="right" className="figures" data-testid="participant-reward-accuracy">
+            {formatPercent(rewards?.accuracy)}
+          </Table.Td>
+          <Table.Td ta="right" className="figures">
+            {formatSigned(rewards?.margin)}
+          </Table.Td>
+        </>
+      ) : null}
       <Table.Td ta="right" className="figures">
         {formatCount(contributions)}
       </Table.Td>
@@ -112,6 +128,9 @@ export function ParticipantsTable({ run }: { run: RunView }) {
     useShallow((state) => Object.values(state.participants).filter(({ runId }) => runId === run.runId)),
   );
   const now = useClock();
+  const withRewards = participants.some(
+    ({ participantId, progress }) => progress?.rewards !== undefined || lastRewards(run, participantId) !== null,
+  );
   return (
     <Section title="Participants" testId="participants">
       {participants.length === 0 ? (
@@ -127,6 +146,12 @@ export function ParticipantsTable({ run }: { run: RunView }) {
                 <Table.Th>Last seen</Table.Th>
                 <Table.Th>Doing</Table.Th>
                 <Table.Th ta="right">Tokens/s</Table.Th>
+                {withRewards ? (
+                  <>
+                    <Table.Th ta="right">Reward accuracy</Table.Th>
+                    <Table.Th ta="right">Margin</Table.Th>
+                  </>
+                ) : null}
                 <Table.Th ta="right">Updates</Table.Th>
                 <Table.Th ta="right">Refused</Table.Th>
                 <Table.Th aria-label="Actions" />
@@ -134,7 +159,13 @@ export function ParticipantsTable({ run }: { run: RunView }) {
             </Table.Thead>
             <Table.Tbody>
               {participants.map((participant) => (
-                <Row key={participant.participantId} participant={participant} run={run} now={now} />
+                <Row
+                  key={participant.participantId}
+                  participant={participant}
+                  run={run}
+                  now={now}
+                  withRewards={withRewards}
+                />
               ))}
             </Table.Tbody>
           </Table>

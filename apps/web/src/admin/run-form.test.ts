@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { ALGORITHM_IDS } from '@cotune/fl-core';
 import { modelRef, runConfig } from '@cotune/fl-core/protocol';
 import { describe, expect, it } from 'vitest';
-import { ALGORITHM_FORMS, hyperDefaults, initialForm, PRESETS, parseForm } from './run-form.ts';
+import { PRESETS } from './presets.ts';
+import { ALGORITHM_FORMS, hyperDefaults, initialForm, parseForm } from './run-form.ts';
 
 const model = (allowSoftware: boolean) =>
   modelRef.parse({ id: 'm', title: 'M', url: '/m/', bytes: 1, parameters: 1, allowSoftware });

@@ -7,7 +7,8 @@ import { Loading } from '../ui/loading.tsx';
 import { publishedRounds } from '../ui/rounds.ts';
 import { RoundsTable } from '../ui/rounds-table.tsx';
 import { Section } from '../ui/section.tsx';
-import { formatBytes, formatDateTime, formatPercent } from '../ui/units.ts';
+import { TASK_WORDS } from '../ui/task-words.ts';
+import { formatBytes, formatDateTime, formatPercent, formatSigned } from '../ui/units.ts';
 import { loadRun } from './commands.ts';
 import { EventLog } from './event-log.tsx';
 import { InviteCard } from './invite-card.tsx';
@@ -18,6 +19,7 @@ import { RunControls } from './run-controls.tsx';
 
 function Summary({ run }: { run: RunView }) {
   const { config } = run;
+  const { accuracy, title } = TASK_WORDS[config.task];
   const last = publishedRounds(run).findLast(({ evaluation }) => evaluation !== null)?.evaluation ?? null;
   const received = run.rounds.flatMap((round) => round.received).reduce((sum, { bytes }) => sum + bytes, 0);
   return (
@@ -29,9 +31,21 @@ function Summary({ run }: { run: RunView }) {
         hint={isOver(run) ? '' : `needs ${config.participants.min}`}
         testId="connected"
       />
-      <Figure label="Accuracy before" value={formatPercent(run.baseline?.accuracy)} />
-      <Figure label="Accuracy now" value={formatPercent(last?.accuracy)} />
+      <Figure label={`${accuracy} before`} value={formatPercent(run.baseline?.accuracy)} />
+      <Figure label={`${accuracy} now`} value={formatPercent(last?.accuracy)} testId="accuracy-now" />
+      {last?.classes ? (
+        <Figure
+          label="F1 macro now"
+          value={formatPercent(last.classes.f1Macro)}
+          hint={`of ${last.classes.count} classes`}
+          testId="f1-now"
+        />
+      ) : null}
+      {last?.rewards ? (
+        <Figure label="Reward margin now" value={formatSigned(last.rewards.margin)} testId="margin-now" />
+      ) : null}
       <Figure label="Received" value={formatBytes(received)} />
+      <Figure label="Task" value={config.task.toUpperCase()} hint={title} />
       <Figure label="Algorithm" value={config.algorithm.id} hint={`${config.steps} steps × ${config.batchSize}`} />
     </SimpleGrid>
   );
@@ -74,7 +88,7 @@ export default function RunPage({ runId }: { runId: string }) {
       <InviteCard run={run} />
       <ParticipantsTable run={run} />
       <Section title="Held-out evaluation" testId="metrics">
-        <MetricsChart runId={runId} />
+        <MetricsChart run={run} />
       </Section>
       <Section title="Rounds" testId="rounds">
         {run.rounds.length > 0 || run.baseline ? (

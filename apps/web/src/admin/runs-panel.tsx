@@ -4,6 +4,7 @@ import { useAdminStore } from '../stores/admin-store.ts';
 import { Loading } from '../ui/loading.tsx';
 import { publishedRounds } from '../ui/rounds.ts';
 import { navigate } from '../ui/route.ts';
+import { TASK_WORDS } from '../ui/task-words.ts';
 import { formatAgo, formatDateTime, formatFixed, formatPercent } from '../ui/units.ts';
 import { PhaseBadge } from './phase-badge.tsx';
 
@@ -45,7 +46,7 @@ function Row({ run }: { run: RunView }) {
       <Table.Td ta="right" className="figures">
         {formatFixed(best?.lossNats, 3)}
       </Table.Td>
-      <Table.Td ta="right" className="figures">
+      <Table.Td ta="right" className="figures" title={TASK_WORDS[run.config.task].accuracyHint}>
         {formatPercent(best?.accuracy)}
       </Table.Td>
       <Table.Td title={formatDateTime(run.createdAtMs)}>{formatAgo(run.createdAtMs, Date.now())}</Table.Td>
