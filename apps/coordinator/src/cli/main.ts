@@ -9,12 +9,14 @@ import { joinCommand } from './join.ts';
 import { planCommand } from './plan.ts';
 import { quantizeCommand } from './quantize.ts';
 import { serveCommand } from './serve.ts';
+import { simulateCommand } from './simulate.ts';
 import { trainCommand } from './train.ts';
 
 const COMMANDS = [
   serveCommand,
   joinCommand,
   trainCommand,
+  simulateCommand,
   generateCommand,
   quantizeCommand,
   planCommand,

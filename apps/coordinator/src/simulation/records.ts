@@ -1,5 +1,6 @@
 import { algorithmSettings, heldOutMetrics, rewards } from '@cotune/fl-core';
 import { z } from 'zod';
+import { experimentConfig } from './config.ts';
 
 /**
  * What a simulation writes, and a report reads. One directory for each cell of the experiment (an algorithm or a baseline,
@@ -56,3 +57,23 @@ export const cellResult = z.object({
   seconds: z.number().nonnegative(),
 });
 export type CellResult = z.infer<typeof cellResult>;
+
+/** `experiment.json`. What the same output directory must agree with before it is gone on with, and what ran it. */
+export const experimentRecord = z.object({
+  config: experimentConfig,
+  /** Only the first so many clients take part; null for all. */
+  clients_limit: count.nullable(),
+  /** Clients that take part. */
+  clients: count,
+  /** Names of the cells' directories, in the order in which they are run. */
+  cells: z.array(z.string()),
+  /** Of the tokens, training and held-out. */
+  data_sha256: z.string(),
+  train_rows: count,
+  held_out_rows: count,
+  /** What tells the weights from others under the same name. */
+  weights: z.string(),
+  /** The GPU that began it. Another one may round in other ways. */
+  device: z.string(),
+});
+export type ExperimentRecord = z.infer<typeof experimentRecord>;

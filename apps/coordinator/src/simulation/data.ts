@@ -1,0 +1,152 @@
+import { createHash } from 'node:crypto';
+import { createRng, FlError, partitionRows, type Tokenizer } from '@cotune/fl-core';
+import { type HeldOutSet, heldOutSet } from '../evaluator/measure.ts';
+import {
+  parseRows,
+  rowCount,
+  selectRows,
+  type TaskRows,
+  type TrainingData,
+  tokeniseTraining,
+} from '../participant/training-data.ts';
+import type { ExperimentConfig, SourceSettings } from './config.ts';
+import { clientsOf } from './config.ts';
+
+/** A data file, wherever it comes from. */
+export interface OpenedSource {
+  readonly bytes: Uint8Array;
+  readonly fileName: string;
+}
+export type OpenSource = (from: string) => Promise<OpenedSource>;
+
+/** The rows of an experiment, tokenised once for all its cells. */
+export interface ExperimentData {
+  /** The training rows of every source, one source behind the other. */
+  readonly train: TrainingData;
+  /** For each source the range of its rows in `train`, and what rows are dealt by. */
+  readonly sources: readonly {
+    readonly first: number;
+    readonly labels: readonly string[];
+    readonly column: readonly string[] | undefined;
+  }[];
+  readonly heldOut: HeldOutSet | null;
+  /** Of all tokens, so that other data under the same name are noticed. */
+  readonly sha256: string;
+}
+
+/**
+ * Reads, samples and tokenises the data of an experiment. What cannot be used is told to `onNotice`. Throws FlError
+ * 'invalid' when nothing is left, and what the reader of the file throws.
+ */
+export async function readExperimentData(
+  config: ExperimentConfig,
+  options: { tokenizer: Tokenizer; open: OpenSource; onNotice: (message: string) => void },
+): Promise<ExperimentData> {
+  const { open, onNotice, tokenizer } = options;
+  const { heldOut, seed } = config.data;
+  const column = config.partition.kind === 'column' ? config.partition.column : undefined;
+  const read = (source: SourceSettings, name: string) =>
+    readSource(source, { config, open, onNotice, column, seed: `${seed}/${name}` });
+  const held: TaskRows[] = heldOut && 'from' in heldOut ? [await read(heldOut, 'held-out')] : [];
+  const parts: TrainingData[] = [];
+  const sources: ExperimentData['sources'][number][] = [];
+  let first = 0;
+  for (const [i, source] of config.data.train.entries()) {
+    let rows = await read(source, `train/${i}`);
+    if (heldOut && 'share' in heldOut) {
+      const apart = splitOff(rows, heldOut.share, `${seed}/share/${i}`);
+      held.push(apart.heldOut);
+      rows = apart.rest;
+    }
+    const { data, kept, rejected } = tokeniseTraining(rows, config.run, tokenizer);
+    if (rejected[0]) onNotice(`${source.from}: ${rejected.length} rows left out; ${described(rejected[0])}`);
+    if (rowCount(data) === 0) throw new FlError('invalid', `${source.from} has no usable training row`);
+    parts.push(data);
+    sources.push({ first, ...dealtBy(kept, column) });
+    first += rowCount(data);
+  }
+  const train = concatenated(parts);
+  const set = held.length > 0 ? heldOutSet(joined(held), config.run, tokenizer) : null;
+  return { train, sources, heldOut: set, sha256: hashOf([train, set]) };
+}
+
+/** Rows of each client in a cell of this seed: indices into `train`. A source that one client has alone keeps its order. */
+export function dealRows({ sources }: ExperimentData, config: ExperimentConfig, seed: number): number[][] {
+  const { train } = config.data;
+  const together = train[0]?.clients === undefined;
+  const groups = together
+    ? [{ clients: clientsOf(config), rows: sources.flatMap((source) => rowsOf(source)) }]
+    : sources.map((source, i) => ({ clients: train[i]?.clients ?? 1, rows: rowsOf(source) }));
+  return groups.flatMap(({ clients, rows }, group) => {
+    if (clients === 1) return [rows.map(({ index }) => index)];
+    const labels = rows.map(({ label }) => label);
+    const column = rows[0]?.owner === undefined ? undefined : rows.map(({ owner }) => owner ?? '');
+    const parts = partitionRows(config.partition, { labels, column }, clients, together ? seed : `${seed}/${group}`);
+    return parts.map((part) => part.map((i) => (rows[i] as (typeof rows)[number]).index));
+  });
+}
+
+/** The rows at these indices, in their order. */
+export function selectData(data: TrainingData, indices: readonly number[]): TrainingData {
+  const of = <Row>(rows: readonly Row[]): Row[] => indices.map((index) => rows[index] as Row);
+  return data.task === 'dpo' ? { task: 'dpo', pairs: of(data.pairs) } : { task: 'sft', examples: of(data.examples) };
+}
+
+async function readSource(
+  { from, maxRows, mapping, responseNames }: SourceSettings,
+  how: {
+    config: ExperimentConfig;
+    open: OpenSource;
+    onNotice: (message: string) => void;
+    column: string | undefined;
+    seed: string;
+  },
+): Promise<TaskRows> {
+  const { bytes, fileName } = await how.open(from);
+  const keepColumns = how.column === undefined ? undefined : [how.column];
+  const parsed = await parseRows(how.config.run.task, bytes, { fileName, mapping, responseNames, keepColumns });
+  const [bad] = parsed.rejected;
+  if (bad) how.onNotice(`${from}: ${parsed.rejected.length} rows rejected; ${described(bad)}`);
+  const count = parsed.rows.length;
+  if (maxRows === undefined || maxRows >= count) return parsed;
+  return selectRows(parsed, drawn(count, maxRows, how.seed));
+}
+
+const described = ({ line, reason }: { line: number; reason: string }): string => `the first, line ${line}, ${reason}`;
+
+/** `take` of the numbers below `count`, in ascending order. */
+const drawn = (count: number, take: number, seed: string): number[] =>
+  createRng(seed)
+    .shuffle(Array.from({ length: count }, (_, i) => i))
+    .slice(0, take)
+    .sort((a, b) => a - b);
+
+function splitOff(rows: TaskRows, share: number, seed: string): { heldOut: TaskRows; rest: TaskRows } {
+  const count = rows.rows.length;
+  const chosen = drawn(count, Math.max(1, Math.round(count * share)), seed);
+  const held = new Set(chosen);
+  const rest = Array.from({ length: count }, (_, i) => i).filter((i) => !held.has(i));
+  return { heldOut: selectRows(rows, chosen), rest: selectRows(rows, rest) };
+}
+
+/** The class of a row is its response; preference pairs have none. */
+function dealtBy(kept: TaskRows, column: string | undefined) {
+  const labels = kept.task === 'sft' ? kept.rows.map(({ response }) => response) : kept.rows.map(() => '');
+  if (column === undefined) return { labels, column: undefined };
+  return { labels, column: kept.rows.map(({ columns }) => columns?.[column] ?? '') };
+}
+
+const rowsOf = ({ first, labels, column }: ExperimentData['sources'][number]) =>
+  labels.map((label, i) => ({ index: first + i, label, owner: column?.[i] }));
+
+function concatenated(parts: readonly TrainingData[]): TrainingData {
+  if (parts.every((part) => part.task === 'dpo')) return { task: 'dpo', pairs: parts.flatMap(({ pairs }) => pairs) };
+  return { task: 'sft', examples: parts.flatMap((part) => (part.task === 'sft' ? part.examples : [])) };
+}
+
+function joined(parts: readonly TaskRows[]): TaskRows {
+  if (parts.every((part) => part.task === 'dpo')) return { task: 'dpo', rows: parts.flatMap(({ rows }) => rows) };
+  return { task: 'sft', rows: parts.flatMap((part) => (part.task === 'sft' ? part.rows : [])) };
+}
+
+const hashOf = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex');

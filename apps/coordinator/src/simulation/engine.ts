@@ -1,0 +1,80 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { HeldOutMetrics, Tokenizer } from '@cotune/fl-core';
+import { createTrainerHost, GpuError, type LoraConfig, type ModelSource, type TrainerHost } from '@cotune/kernels';
+import { fileTuningStore } from '@cotune/kernels/node';
+import { loadOnGpu, openGpuFor, openModelFiles, openTokenizer, parameterCount, weightsIdentity } from '../cli/model.ts';
+import { STATE_DIRECTORY } from '../cli/options.ts';
+import { assets } from '../demo/assets.ts';
+import { type HeldOutSet, measure } from '../evaluator/measure.ts';
+import type { ExperimentConfig } from './config.ts';
+
+/** The one device of a simulation: model and trainer are loaded once, and serve every client, every cell and every evaluation. */
+export interface Engine {
+  readonly source: ModelSource;
+  readonly tokenizer: Tokenizer;
+  readonly lora: LoraConfig;
+  readonly host: TrainerHost;
+  /** Where the model is, for the adapter's card. */
+  readonly modelFrom: string;
+  /** Tells the weights from others under the same name. */
+  readonly weights: string;
+  /** The GPU; opens it. */
+  device(): Promise<string>;
+  /** Measures an adapter. A lost GPU is opened again. */
+  evaluate(vector: Float32Array, set: HeldOutSet): Promise<HeldOutMetrics>;
+  close(): void;
+}
+
+/** Losses of the GPU at one evaluation before giving up. */
+const MAX_LOSSES = 3;
+
+/** Opens model and tokenizer; the GPU follows with the first work. `base` is the directory that a relative path starts from. */
+export async function openEngine(
+  { model, dtype, run }: Pick<ExperimentConfig, 'model' | 'dtype' | 'run'>,
+  { base, software }: { base: string; software: boolean },
+): Promise<Engine> {
+  const modelFrom = modelPath(model, base);
+  const source = await openModelFiles(modelFrom, dtype);
+  const host = createTrainerHost({
+    openGpu: () => openGpuFor(parameterCount(source), software),
+    source,
+    lora: run.lora,
+    load: loadOnGpu,
+    longestRow: Math.min(run.maxSeqLength, source.config.maxPositions),
+    tuning: fileTuningStore(join(STATE_DIRECTORY, 'gpu.json')),
+  });
+  return {
+    source,
+    tokenizer: await openTokenizer(source),
+    lora: run.lora,
+    host,
+    modelFrom,
+    weights: await weightsIdentity(modelFrom, source),
+    async device() {
+      const { adapter } = (await host.opened()).gpu;
+      return adapter.description || adapter.device;
+    },
+    async evaluate(vector, set) {
+      for (let losses = 1; ; losses++) {
+        try {
+          const trainer = await host.trainer();
+          trainer.setAdapter(vector);
+          return await measure(trainer, set);
+        } catch (error) {
+          const lost = error instanceof GpuError && (error.code === 'device-lost' || error.code === 'out-of-memory');
+          if (!lost || losses >= MAX_LOSSES) throw error;
+          await host.reopen(error);
+        }
+      }
+    },
+    close: () => host.destroy(),
+  };
+}
+
+/** 'demo', a path relative to the configuration, or what the model loader understands as it is: an address, a hub id. */
+function modelPath(model: string, base: string): string {
+  if (model === 'demo') return assets.demoModel();
+  const path = resolve(base, model);
+  return existsSync(path) ? path : model;
+}

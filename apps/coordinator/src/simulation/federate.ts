@@ -1,0 +1,214 @@
+import { join } from 'node:path';
+import { decodeVector, FlError, isOver, type RoundOffer, type RunConfig, type RunState } from '@cotune/fl-core';
+import { adapterLayout } from '@cotune/kernels';
+import { openBlobStore } from '../blobs/blob-store.ts';
+import { openPartialFiles } from '../blobs/partial-files.ts';
+import { sweepUploads } from '../blobs/sweep.ts';
+import type { HeldOutSet } from '../evaluator/measure.ts';
+import { createLog } from '../log.ts';
+import type { TrainingData } from '../participant/training-data.ts';
+import type { RunEngine } from '../run-engine.ts';
+import { openRuns, type Runs } from '../runs.ts';
+import { createUploads } from '../sockets/uploads.ts';
+import { openDatabase } from '../store/database.ts';
+import { listRuns, readEvents } from '../store/runs.ts';
+import type { Engine } from './engine.ts';
+import { type JobListener, type VirtualClient, virtualClient } from './virtual-client.ts';
+import { workingClock } from './working-clock.ts';
+
+export interface Federation {
+  /** Database, blobs and the clients' own storage: all that resuming needs. */
+  readonly dir: string;
+  readonly run: RunConfig;
+  /** Rows of every participant, in order of joining. */
+  readonly clients: readonly TrainingData[];
+  readonly engine: Pick<Engine, 'source' | 'host' | 'evaluate'>;
+  readonly heldOut: HeldOutSet | null;
+  /** Ends after the step at hand with a StoppedError. */
+  readonly stop: AbortSignal;
+  readonly checkpointEveryMs: number;
+  onNotice(message: string): void;
+  onStep(record: { ordinal: number; round: number; step: number; lossNats: number }): void;
+  /** The run began, was taken up again, or published a round; `startSha256` is the first adapter's. */
+  onProgress(state: RunState, startSha256: string | null): void;
+  onJob?: JobListener | undefined;
+}
+
+export interface Federated {
+  readonly state: RunState;
+  readonly startSha256: string | null;
+  /** The last adapter. */
+  readonly vector: Float32Array<ArrayBuffer>;
+}
+
+/** As a live run numbers its participants: updates are summed in the order of their ids. */
+const participantIdOf = (ordinal: number): string => `p${String(ordinal).padStart(6, '0')}`;
+
+/**
+ * A whole run in this process: the coordinator's event log, blobs, uploads and effects, and the participants' logic, with
+ * function calls in the place of sockets. Clients train in turn. Everything is on disk before it counts, so that after the
+ * end of the process at any moment the same call goes on to the same bits. Throws StoppedError, what made it fail, or
+ * FlError when the run cannot finish.
+ */
+export async function federate(federation: Federation): Promise<Federated> {
+  const { dir, engine, heldOut, stop } = federation;
+  const db = await openDatabase(dir);
+  let closing = () => {};
+  const closed = new Promise<void>((resolve) => {
+    closing = resolve;
+  });
+  let runs: Runs | undefined;
+  try {
+    const [stored] = await listRuns(db);
+    const events = stored ? await readEvents(db, stored.runId) : [];
+    let startSha256 = events.find((event) => event.type === 'started')?.adapter.sha256 ?? null;
+    const clock = workingClock(events.at(-1)?.atMs ?? 0);
+    const blobs = await openBlobStore(db, dir, clock.now);
+    await blobs.clean();
+    const partials = await openPartialFiles(dir);
+    await sweepUploads({ db, partials, beforeMs: 0 });
+
+    const clients = new Map<string, VirtualClient>();
+    const ending = outcome();
+    const given = new AbortController();
+    /** One client after another: the next begins when the one before has trained. */
+    let turn: Promise<unknown> = Promise.resolve();
+    const offered = (participantId: string, offer: RoundOffer) => {
+      turn = turn.then(() => (ending.failed() ? undefined : clientOf(participantId).offer(offer))).catch(ending.fail);
+    };
+    const past = async (state: RunState) => {
+      const [before, last] = [startSha256, ...state.history.map((round) => round.adapterSha256)].slice(-2);
+      if (before && last && before !== last) await blobs.remove('adapter', before);
+    };
+
+    runs = await openRuns(
+      {
+        db,
+        blobs,
+        clock,
+        log: createLog('silent'),
+        models: { open: async () => engine.source },
+        evaluator: {
+          async evaluate({ vector }) {
+            try {
+              if (!heldOut) throw new Error('there are no held-out rows');
+              return await engine.evaluate(vector, heldOut);
+            } catch (error) {
+              ending.fail(error);
+              await closed; // otherwise the run would go on without the figures
+              throw error;
+            }
+          },
+        },
+        admin: { push: (event) => event.type === 'log' && federation.onNotice(event.message) },
+        directory: { publish: async () => undefined },
+        logError: () => ending.fail,
+      },
+      {
+        send: (participantId, event, ...payload) => {
+          if (event === 'round:offer') offered(participantId, payload[0] as RoundOffer);
+        },
+        toRun: (_runId, event, ..._payload) => {
+          if (event === 'run:state') for (const client of clients.values()) client.participant.onRunState(run.view());
+        },
+        remove: () => undefined,
+      },
+      (event) => {
+        const state = run.state();
+        if (event.type === 'started') startSha256 = event.adapter.sha256;
+        if (event.type === 'started' || event.type === 'aggregated' || event.type === 'evaluated') {
+          federation.onProgress(state, startSha256);
+          past(state).catch(ending.fail);
+        }
+        if (state.phase === 'finished') ending.finish();
+        else if (isOver(state) || state.phase === 'paused') ending.fail(new FlError('wrong-state', `${state.reason}`));
+        else if (nobodyLeft(state))
+          ending.fail(new FlError('incomplete', `round ${state.round + 1}: no client could finish its training`));
+      },
+    );
+    const all = runs;
+    const uploads = createUploads({
+      db,
+      blobs,
+      partials,
+      now: clock.now,
+      maxOpenUploadBytes: Number.MAX_SAFE_INTEGER,
+      dropUpdates: all.dropUpdates,
+      adapterLength: async ({ config }) => adapterLayout(engine.source.config, config.lora).length,
+    });
+    const run: RunEngine = all.list()[0] ?? (await all.create(federation.run));
+    const clientOf = (participantId: string): VirtualClient => {
+      const known = clients.get(participantId);
+      if (known) return known;
+      const ordinal = run.state().participants.findIndex((one) => one.participantId === participantId);
+      const data = federation.clients[ordinal];
+      if (!data) throw new FlError('not-found', `no rows for participant ${ordinal} of ${federation.clients.length}`);
+      const { onNotice, onStep, onJob, checkpointEveryMs } = federation;
+      const own = { participantId, ordinal, data, dir: join(dir, 'clients', String(ordinal)) };
+      const { host } = engine;
+      const hooks = { onNotice, onStep, onJob, checkpointEveryMs, fail: ending.fail, failed: ending.failed };
+      const ends = AbortSignal.any([stop, given.signal]);
+      const client = virtualClient(own, { run, blobs, uploads, host, now: clock.now, stop: ends, ...hooks });
+      clients.set(participantId, client);
+      return client;
+    };
+
+    try {
+      if (stored) federation.onProgress(run.state(), startSha256);
+      if (run.state().phase === 'finished') ending.finish();
+      else await gather(all, run, federation.clients.length, stored !== undefined);
+      await ending.settled;
+      for (const client of clients.values()) await client.settled();
+    } finally {
+      given.abort();
+      for (const client of clients.values()) await client.close();
+    }
+    const state = run.state();
+    if (!state.adapter) throw new FlError('wrong-state', 'the run finished without an adapter');
+    return { state, startSha256, vector: decodeVector(await blobs.read(state.adapter.sha256)).vector };
+  } finally {
+    const ended = runs?.close();
+    closing();
+    await ended;
+    await db.destroy();
+  }
+}
+
+/** Everyone joins, or is there again, in the same order every time; then the run starts, or goes on where it stopped. */
+async function gather(runs: Runs, run: RunEngine, clients: number, again: boolean): Promise<void> {
+  if (again) await runs.recover();
+  if (run.state().phase === 'draft') await run.dispatch({ type: 'opened' });
+  for (let ordinal = 0; ordinal < clients; ordinal++) {
+    const participantId = participantIdOf(ordinal);
+    const known = run.state().participants.some((one) => one.participantId === participantId);
+    await run.dispatch(
+      known ? { type: 'connected', participantId } : { type: 'joined', participantId, name: `client ${ordinal}` },
+      { strict: true },
+    );
+  }
+  if (run.state().phase === 'open') await run.dispatch({ type: 'starting' });
+}
+
+/** A round in which everyone has left waits for ever where no time passes. */
+function nobodyLeft({ current }: RunState): boolean {
+  if (current?.phase !== 'training') return false;
+  const gone = new Set(current.departed);
+  return current.updates.length === 0 && current.sampled.every((one) => gone.has(one));
+}
+
+/** Settles once: finished, failed, or stopped with nothing failed before. */
+function outcome() {
+  let failure: { readonly error: unknown } | undefined;
+  let resolve = () => {};
+  let reject: (error: unknown) => void = () => {};
+  const settled = new Promise<void>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  settled.catch(() => undefined);
+  const fail = (error: unknown) => {
+    failure ??= { error };
+    reject(error);
+  };
+  return { settled, finish: () => resolve(), fail, failed: () => failure !== undefined };
+}

@@ -1,0 +1,72 @@
+import type { CellResult } from './records.ts';
+
+/** What all cells of one algorithm or baseline have in common. */
+const groupOf = ({ cell, kind }: CellResult): string => (kind === 'federated' ? cell.replace(/-seed\d+$/, '') : kind);
+
+const COLUMNS: readonly { readonly title: string; of(result: CellResult): number | undefined; digits: number }[] = [
+  { title: 'loss', of: ({ held_out }) => held_out?.lossNats, digits: 4 },
+  { title: 'accuracy', of: ({ held_out }) => held_out?.accuracy, digits: 4 },
+  { title: 'F1 macro', of: ({ held_out }) => held_out?.classes?.f1Macro, digits: 4 },
+  { title: 'margin', of: ({ held_out }) => held_out?.rewards?.margin, digits: 4 },
+];
+
+/**
+ * Held-out figures after the last round, a line an algorithm or baseline: mean ± standard deviation over seeds. Of `local`
+ * the clients of a seed are averaged first, so that its spread is over seeds, too.
+ */
+export function resultTable(results: readonly CellResult[]): string {
+  const untuned = results.filter((result) => result.untuned !== null);
+  const groups = [...new Set(results.map(groupOf))];
+  const lines = groups.map((group) => {
+    const own = results.filter((result) => groupOf(result) === group);
+    return { name: group, cells: own.length, bySeed: seedsOf(own) };
+  });
+  const columns = COLUMNS.filter(({ of }) => results.some((result) => of(result) !== undefined));
+  const rows = [
+    ['', 'cells', ...columns.map(({ title }) => title), 's a cell'],
+    ...(untuned[0]
+      ? [['untuned', '', ...columns.map((column) => spread(untunedBySeed(untuned, column), column.digits)), '']]
+      : []),
+    ...lines.map(({ name, cells, bySeed }) => [
+      name,
+      String(cells),
+      ...columns.map((column) =>
+        spread(
+          bySeed.map((seed) => mean(values(seed, column.of))),
+          column.digits,
+        ),
+      ),
+      mean(bySeed.flat().map(({ seconds }) => seconds))?.toFixed(1) ?? '',
+    ]),
+  ];
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
+  return rows
+    .map((row) =>
+      row.map((text, i) => (i === 0 ? text.padEnd(widths[i] ?? 0) : text.padStart(widths[i] ?? 0))).join('  '),
+    )
+    .join('\n');
+}
+
+const seedsOf = (results: readonly CellResult[]): CellResult[][] =>
+  [...new Set(results.map(({ seed }) => seed))].map((seed) => results.filter((result) => result.seed === seed));
+
+/** The untuned model's figures; all cells of a seed have the same. */
+const untunedBySeed = (results: readonly CellResult[], { of }: (typeof COLUMNS)[number]) =>
+  seedsOf(results).map(([first]) => (first ? of({ ...first, held_out: first.untuned }) : undefined));
+
+const values = (results: readonly CellResult[], of: (result: CellResult) => number | undefined) =>
+  results.flatMap((result) => of(result) ?? []);
+
+function mean(numbers: readonly number[]): number | undefined {
+  return numbers.length === 0 ? undefined : numbers.reduce((sum, value) => sum + value, 0) / numbers.length;
+}
+
+/** `0.8123 ± 0.0100`; sample standard deviation, left out where there is one value. */
+function spread(given: readonly (number | undefined)[], digits: number): string {
+  const numbers = given.flatMap((value) => value ?? []);
+  const middle = mean(numbers);
+  if (middle === undefined) return '–';
+  if (numbers.length < 2) return middle.toFixed(digits);
+  const variance = numbers.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (numbers.length - 1);
+  return `${middle.toFixed(digits)} ± ${Math.sqrt(variance).toFixed(digits)}`;
+}
