@@ -20,7 +20,7 @@ export async function joinFiles(fileName: string, files: readonly NamedFile[]): 
     if (/\.jsonl(\.gz)?$/.test(file.fileName)) {
       parts.push(file.fileName.endsWith('.gz') ? gunzipSync(file.bytes) : file.bytes, LINE_END);
     } else {
-      const { rows } = await parseDataset(file.bytes, { fileName: file.fileName });
+      const { rows } = await parseDataset(file.bytes, { fileName: file.fileName, dedupe: 'none' });
       const lines = rows.map(({ prompt, response }) => `${JSON.stringify({ prompt, response })}\n`);
       parts.push(new TextEncoder().encode(lines.join('')));
     }

@@ -1,5 +1,5 @@
 import { createRng } from '../rng.ts';
-import type { ColumnMapping } from './parse-dataset.ts';
+import type { ParseOptions } from './parse-dataset.ts';
 
 /** A public data set by name: where it is, how it is read, and what published federated runs take of it. */
 export interface Preset {
@@ -10,10 +10,8 @@ export interface Preset {
   readonly files: readonly PresetFile[];
   /** As its data card names it, an SPDX id where there is one; null when the card names none. */
   readonly licence: string | null;
-  /** Columns to read, where the formats of `parseDataset` would read others. */
-  readonly mapping?: ColumnMapping;
-  /** `prompt` keeps the first row of each prompt; reading a file drops rows that are the same altogether in any case. */
-  readonly dedupe: 'row' | 'prompt';
+  /** How its rows are read, for `parseDataset` or `parsePreferences`. Published runs keep duplicates but for MathInstruct. */
+  readonly parse: Pick<ParseOptions, 'dropColumns' | 'dedupe'>;
   /** In the files, before anything is dropped. Data sets are revised: another number is a reason to look, not an error. */
   readonly rowsExpected: number;
   /** Rows that runs take after shuffling. */
@@ -53,7 +51,7 @@ export const PRESETS: readonly Preset[] = [
     task: 'sft',
     files: hub('tatsu-lab/alpaca', 'data/train-00000-of-00001-a09b74b3ef9c3b56.parquet'),
     licence: 'CC-BY-NC-4.0',
-    dedupe: 'row',
+    parse: { dedupe: 'none' },
     rowsExpected: 52_002,
     usedBy: [],
   },
@@ -64,7 +62,7 @@ export const PRESETS: readonly Preset[] = [
     task: 'sft',
     files: hub('vicgalle/alpaca-gpt4', 'data/train-00000-of-00001-6ef3991c06080e14.parquet'),
     licence: 'CC-BY-NC-4.0',
-    dedupe: 'row',
+    parse: { dedupe: 'none' },
     rowsExpected: 52_002,
     usedBy: ['general', 'multi-domain'],
   },
@@ -75,7 +73,7 @@ export const PRESETS: readonly Preset[] = [
     task: 'sft',
     files: hub('yahma/alpaca-cleaned', 'alpaca_data_cleaned.json'),
     licence: 'CC-BY-4.0',
-    dedupe: 'row',
+    parse: { dedupe: 'none' },
     rowsExpected: 51_760,
     usedBy: [],
   },
@@ -86,7 +84,7 @@ export const PRESETS: readonly Preset[] = [
     task: 'sft',
     files: hub('WizardLMTeam/WizardLM_evol_instruct_70k', 'alpaca_evol_instruct_70k.json'),
     licence: 'MIT',
-    dedupe: 'row',
+    parse: { dedupe: 'none' },
     rowsExpected: 70_000,
     usedBy: [],
   },
@@ -97,7 +95,7 @@ export const PRESETS: readonly Preset[] = [
     task: 'sft',
     files: hub('sahil2801/CodeAlpaca-20k', 'code_alpaca_20k.json'),
     licence: 'CC-BY-4.0',
-    dedupe: 'row',
+    parse: { dedupe: 'none' },
     rowsExpected: 20_022,
     usedBy: ['code', 'multi-domain'],
   },
@@ -108,7 +106,7 @@ export const PRESETS: readonly Preset[] = [
     task: 'sft',
     files: hub('FinGPT/fingpt-sentiment-train', 'data/train-00000-of-00001-dabab110260ac909.parquet'),
     licence: null,
-    dedupe: 'row',
+    parse: { dedupe: 'none' },
     rowsExpected: 76_772,
     usedBy: ['finance', 'multi-domain'],
   },
@@ -119,7 +117,7 @@ export const PRESETS: readonly Preset[] = [
     task: 'sft',
     files: hub('gbharti/finance-alpaca', 'Cleaned_date.json'),
     licence: 'MIT',
-    dedupe: 'row',
+    parse: { dedupe: 'none' },
     rowsExpected: 68_912,
     usedBy: [],
   },
@@ -131,8 +129,7 @@ export const PRESETS: readonly Preset[] = [
     files: hub('medalpaca/medical_meadow_medical_flashcards', 'medical_meadow_medical_flashcards.json'),
     licence: 'CC',
     // The instruction is the same sentence in every row; the question is the input.
-    mapping: { prompt: 'input', response: 'output' },
-    dedupe: 'row',
+    parse: { dropColumns: ['instruction'], dedupe: 'none' },
     rowsExpected: 33_955,
     usedBy: ['medical'],
   },
@@ -143,7 +140,7 @@ export const PRESETS: readonly Preset[] = [
     task: 'sft',
     files: hub('TIGER-Lab/MathInstruct', 'MathInstruct.json'),
     licence: 'MIT',
-    dedupe: 'prompt',
+    parse: { dedupe: 'prompt' },
     rowsExpected: 262_039,
     usedBy: ['math', 'multi-domain'],
   },
@@ -157,7 +154,7 @@ export const PRESETS: readonly Preset[] = [
       ...MATH_SUBJECTS.map((subject) => `${subject}/train-00000-of-00001.parquet`),
     ),
     licence: 'MIT',
-    dedupe: 'row',
+    parse: { dedupe: 'none' },
     rowsExpected: 7500,
     usedBy: [],
   },
@@ -168,7 +165,7 @@ export const PRESETS: readonly Preset[] = [
     task: 'sft',
     files: hub('openai/gsm8k', 'main/train-00000-of-00001.parquet'),
     licence: 'MIT',
-    dedupe: 'row',
+    parse: { dedupe: 'none' },
     rowsExpected: 7473,
     usedBy: [],
   },
@@ -179,7 +176,7 @@ export const PRESETS: readonly Preset[] = [
     task: 'dpo',
     files: hub('HuggingFaceH4/ultrafeedback_binarized', 'data/train_sft-00000-of-00001.parquet'),
     licence: 'MIT',
-    dedupe: 'row',
+    parse: { dedupe: 'none' },
     rowsExpected: 61_135,
     usedBy: ['dpo-helpful'],
   },
@@ -196,7 +193,7 @@ export const PRESETS: readonly Preset[] = [
       'helpful-rejection-sampled/train.jsonl.gz',
     ),
     licence: 'MIT',
-    dedupe: 'row',
+    parse: { dedupe: 'none' },
     rowsExpected: 160_800,
     usedBy: ['dpo-harmless'],
   },
@@ -210,23 +207,14 @@ export function presetFileUrl({ repository, path }: PresetFile, endpoint = 'http
 }
 
 /**
- * The rows that a published run trains on: duplicates of a prompt dropped where the preset says so, shuffled by the
- * preset's seed, and the first `sample` taken (the preset's own number unless given). Published code shuffles with NumPy's
- * generator, ours is another: as many rows of the same set in another order.
+ * The rows that a published run trains on: shuffled by the preset's seed, and the first `sample` taken (the preset's own
+ * number unless given). Published code shuffles with NumPy's generator, ours is another: as many rows of the same set, but
+ * not the same ones.
  */
 export function presetRows<Row>(
-  preset: Pick<Preset, 'id' | 'dedupe' | 'splitSeed' | 'sample'>,
+  preset: Pick<Preset, 'id' | 'splitSeed' | 'sample'>,
   rows: readonly Row[],
-  promptOf: (row: Row) => string,
   sample: number = preset.sample,
 ): Row[] {
-  const seen = new Set<string>();
-  const kept = rows.filter((row) => {
-    if (preset.dedupe === 'row') return true;
-    const prompt = promptOf(row);
-    if (seen.has(prompt)) return false;
-    seen.add(prompt);
-    return true;
-  });
-  return createRng(`${preset.splitSeed}/preset/${preset.id}`).shuffle(kept).slice(0, sample);
+  return createRng(`${preset.splitSeed}/preset/${preset.id}`).shuffle(rows).slice(0, sample);
 }
