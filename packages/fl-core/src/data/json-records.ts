@@ -1,23 +1,15 @@
-import { type DataRecord, isBlank, type Records, recordText } from './records.ts';
+import { type Scan, scanElements } from './json-scan.ts';
+import { type DataRecord, isBlank, lineEndOf, type Records, recordText } from './records.ts';
 
-const NEWLINE = 10;
-const SPACE = 32;
-const QUOTE = 34;
-const COMMA = 44;
-const BACKSLASH = 92;
-const OPEN_ARRAY = 91;
-const CLOSE_ARRAY = 93;
-const OPEN_OBJECT = 123;
-const CLOSE_OBJECT = 125;
-
-/** JSON Lines: one object a line, LF or CRLF. `bytes` is UTF-8 without a byte order mark. */
+/** JSON Lines: one object a line, ended by LF, CRLF or CR. `bytes` is UTF-8 without a byte order mark. */
 export function readJsonLines(bytes: Uint8Array): Records {
+  const lineEnd = lineEndOf(bytes);
   const records: DataRecord[] = [];
   let emptyRows = 0;
   let line = 1;
   for (let start = 0; start < bytes.length; line++) {
-    const newline = bytes.indexOf(NEWLINE, start);
-    const end = newline === -1 ? bytes.length : newline;
+    const found = bytes.indexOf(lineEnd, start);
+    const end = found === -1 ? bytes.length : found;
     const row = bytes.subarray(start, end);
     if (isBlank(row)) emptyRows++;
     else records.push(parseRecord(row, line));
@@ -27,90 +19,64 @@ export function readJsonLines(bytes: Uint8Array): Records {
 }
 
 /**
- * A JSON array of objects, which begins at the first `[`. Its elements are found by brackets and quotes and parsed one
- * by one, so that a malformed element costs only itself; after one that is never closed, reading goes on at the next
- * line that opens an object at the same indentation. `bytes` is UTF-8 without a byte order mark.
+ * The objects of a JSON array, or the values of a JSON object of records: whichever opens at the first byte at or after
+ * `from` that is no space. A malformed element costs only itself. With `wrapped`, what follows the container is left alone.
  */
-export function readJsonArray(bytes: Uint8Array): Records {
+export function readJsonElements(bytes: Uint8Array, from: number, { wrapped }: { wrapped: boolean }): Records {
   const records: DataRecord[] = [];
   let emptyRows = 0;
+  const scan: Scan = { end: undefined };
   let line = 1;
-  const skipSpace = (from: number): number => {
-    let at = from;
-    for (; at < bytes.length && bytes[at]! <= SPACE; at++) if (bytes[at] === NEWLINE) line++; // at < length
-    return at;
-  };
-  let at = skipSpace(0) + 1;
-  for (;;) {
-    at = skipSpace(at);
-    if (at >= bytes.length) {
-      records.push({ line, reason: 'the file ends before the closing bracket of its array' });
-      return { records, emptyRows };
-    }
-    if (bytes[at] === CLOSE_ARRAY) break;
-    if (bytes[at] === COMMA) {
-      emptyRows++;
-      at++;
-      continue;
-    }
-    const end = elementEnd(bytes, at);
-    if (end === undefined) {
-      const next = nextAtSameIndent(bytes, at);
-      records.push({ line, reason: next === undefined ? 'is not closed before the file ends' : 'is not closed' });
-      if (next === undefined) return { records, emptyRows };
-      line += newlines(bytes, at, next);
-      at = next;
-      continue;
-    }
-    records.push(parseRecord(bytes.subarray(at, end), line));
-    line += newlines(bytes, at, end);
-    at = bytes[end] === COMMA ? end + 1 : end;
+  for (const element of scanElements(bytes, from, scan)) {
+    line = element.line;
+    if ('stray' in element) emptyRows++;
+    else if ('reason' in element) records.push(element);
+    else records.push(parseRecord(bytes.subarray(element.start, element.end), element.line));
   }
-  const rest = skipSpace(at + 1);
-  if (rest < bytes.length) records.push({ line, reason: 'follows the closing bracket of the array' });
+  if (!wrapped && scan.end !== undefined && !isBlank(bytes.subarray(scan.end))) {
+    records.push({ line: Math.max(line, 1), reason: 'is followed by more than the end of the file' });
+  }
   return { records, emptyRows };
 }
 
-/** Index of the comma, bracket or end of file that ends the array element at `start`; undefined when it is never closed. */
-function elementEnd(bytes: Uint8Array, start: number): number | undefined {
-  const closers: number[] = [];
-  let quoted = false;
-  for (let i = start; i < bytes.length; i++) {
-    const byte = bytes[i]!; // i < length
-    // JSON strings hold no raw newline: a quote still open here was never closed, and ends with its line.
-    if (byte === NEWLINE) quoted = false;
-    else if (quoted) {
-      if (byte === BACKSLASH && bytes[i + 1] !== NEWLINE) i++;
-      else if (byte === QUOTE) quoted = false;
-    } else if (byte === QUOTE) quoted = true;
-    else if (byte === OPEN_ARRAY) closers.push(CLOSE_ARRAY);
-    else if (byte === OPEN_OBJECT) closers.push(CLOSE_OBJECT);
-    else if (closers.length === 0 && (byte === COMMA || byte === CLOSE_ARRAY)) return i;
-    else if (byte === closers.at(-1)) closers.pop();
+/** What the JSON object at the beginning of a file holds. */
+export interface ObjectShape {
+  /** The object is closed and nothing follows it. */
+  readonly whole: boolean;
+  readonly members: number;
+  readonly objects: number;
+  /** Where the values begin that are arrays of objects. */
+  readonly arraysOfObjects: readonly number[];
+}
+
+const OPEN_ARRAY = 91;
+const OPEN_OBJECT = 123;
+
+/** Looks at the values of the first JSON object of a file without parsing them. */
+export function objectShape(bytes: Uint8Array): ObjectShape {
+  const scan: Scan = { end: undefined };
+  const arraysOfObjects: number[] = [];
+  let members = 0;
+  let objects = 0;
+  let sound = true;
+  for (const element of scanElements(bytes, 0, scan)) {
+    if (!('start' in element)) {
+      sound = false;
+      continue;
+    }
+    members++;
+    if (bytes[element.start] === OPEN_OBJECT) objects++;
+    if (bytes[element.start] !== OPEN_ARRAY) continue;
+    let inside = element.start + 1;
+    while (inside < element.end && (bytes[inside] ?? 0) <= 32) inside++;
+    if (bytes[inside] === OPEN_OBJECT) arraysOfObjects.push(element.start);
   }
-  return closers.length === 0 ? bytes.length : undefined;
+  const whole = sound && scan.end !== undefined && isBlank(bytes.subarray(scan.end));
+  return { whole, members, objects, arraysOfObjects };
 }
 
-/** Index of the next `{` that begins a line at the indentation of the one at `start`. */
-function nextAtSameIndent(bytes: Uint8Array, start: number): number | undefined {
-  const lineStart = bytes.lastIndexOf(NEWLINE, start) + 1;
-  const indent = bytes.subarray(lineStart, start);
-  if (lineStart === 0 || !isBlank(indent)) return undefined;
-  for (let newline = bytes.indexOf(NEWLINE, start); newline !== -1; newline = bytes.indexOf(NEWLINE, newline + 1)) {
-    const candidate = newline + 1 + indent.length;
-    if (bytes[candidate] === OPEN_OBJECT && indent.every((byte, i) => bytes[newline + 1 + i] === byte))
-      return candidate;
-  }
-  return undefined;
-}
-
-function newlines(bytes: Uint8Array, start: number, end: number): number {
-  let count = 0;
-  for (let i = start; i < end; i++) if (bytes[i] === NEWLINE) count++;
-  return count;
-}
-
-function parseRecord(bytes: Uint8Array, line: number): DataRecord {
+/** One record from its JSON text. */
+export function parseRecord(bytes: Uint8Array, line: number): DataRecord {
   const decoded = recordText(bytes);
   if ('reason' in decoded) return { line, reason: decoded.reason };
   let value: unknown;

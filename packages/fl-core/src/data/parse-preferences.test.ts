@@ -48,9 +48,9 @@ describe('formats', () => {
       { prompt: 'q', chosen: say(['assistant', 'a']), rejected: say(['assistant', 'b']) },
       { turns: ['q'], chosen: 'a', rejected: 'b' },
     ],
-  ])('reads %s: %j', (format, record, row) => {
-    expect(parse([record], 'a.json')).toMatchObject({ format, rejected: [], rows: [{ ...row, line: 1 }] });
-    expect(parse(record).rows).toEqual([{ ...row, line: 1 }]);
+  ])('reads %s: %j', async (format, record, row) => {
+    expect(await parse([record], 'a.json')).toMatchObject({ format, rejected: [], rows: [{ ...row, line: 1 }] });
+    expect((await parse(record)).rows).toEqual([{ ...row, line: 1 }]);
   });
 
   it.each([
@@ -67,42 +67,42 @@ describe('formats', () => {
     [{ chosen: [null], rejected: [] }, 'without text'],
     [{ prompt: 'q', chosen: 5, rejected: 'b' }, 'fields prompt, chosen, rejected'],
     [null, 'is null'],
-  ])('rejects %j', (record, reason) => {
-    const { rows, rejected } = parse([record, { prompt: 'q', chosen: 'a', rejected: 'b' }], 'a.json');
+  ])('rejects %j', async (record, reason) => {
+    const { rows, rejected } = await parse([record, { prompt: 'q', chosen: 'a', rejected: 'b' }], 'a.json');
     expect(rejected).toEqual([{ line: 1, reason: expect.stringContaining(reason) }]);
     expect(rows).toHaveLength(1);
   });
 });
 
 describe('the import as a whole', () => {
-  it('counts blank and repeated rows, and goes on after broken lines', () => {
+  it('counts blank and repeated rows, and goes on after broken lines', async () => {
     const row = JSON.stringify({ prompt: 'q', chosen: 'a', rejected: 'b' });
-    const { rows, rejected, emptyRows, duplicateRows } = parse(`${row}\n\n{"prompt":\n${row}\n{"prompt": "q"}`);
+    const { rows, rejected, emptyRows, duplicateRows } = await parse(`${row}\n\n{"prompt":\n${row}\n{"prompt": "q"}`);
     expect(rows).toHaveLength(1);
     expect(rejected.map(({ line }) => line)).toEqual([3, 5]);
     expect([emptyRows, duplicateRows]).toEqual([1, 1]);
   });
 
-  it('reads tables, and refuses an empty file', () => {
-    expect(parse('prompt,chosen,rejected\nq,"a, b",c\n', 'a.csv').rows).toEqual([
+  it('reads tables, and refuses an empty file', async () => {
+    expect((await parse('prompt,chosen,rejected\nq,"a, b",c\n', 'a.csv')).rows).toEqual([
       { turns: ['q'], chosen: 'a, b', rejected: 'c', line: 2 },
     ]);
-    expect(() => parse(' \n')).toThrow(DataError);
+    await expect(parse(' \n')).rejects.toThrow(DataError);
   });
 
-  it('gives back the dialogue of any transcript', () => {
+  it('gives back the dialogue of any transcript', async () => {
     const text = fc
       .string({ unit: 'grapheme', minLength: 1, maxLength: 20 })
       .map((value) => value.trim())
       .filter((value) => value !== '' && !/Human:|Assistant:/.test(value));
     const dialogue = fc.tuple(text, fc.array(fc.tuple(text, text), { maxLength: 3 }), text, text);
-    fc.assert(
-      fc.property(dialogue, ([question, more, chosen, rejected]) => {
+    await fc.assert(
+      fc.asyncProperty(dialogue, async ([question, more, chosen, rejected]) => {
         fc.pre(chosen !== rejected);
         const turns = [question, ...more.flat()];
         const written = (answer: string) =>
           [...turns, answer].map((turn, i) => `\n\n${i % 2 ? 'Assistant' : 'Human'}: ${turn}`).join('');
-        const { rows } = parse({ chosen: written(chosen), rejected: written(rejected) });
+        const { rows } = await parse({ chosen: written(chosen), rejected: written(rejected) });
         expect(rows).toEqual([{ turns, chosen, rejected, line: 1 }]);
       }),
     );

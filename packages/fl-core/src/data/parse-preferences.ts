@@ -1,3 +1,7 @@
+import { type PreferenceCard, preferenceCard } from './card.ts';
+import { checkColumns, listed, type PreferenceMapping } from './columns.ts';
+import { DataError } from './error.ts';
+import { importRows } from './import-rows.ts';
 import type { ParseOptions } from './parse-dataset.ts';
 import {
   PREFERENCE_FORMATS,
@@ -7,7 +11,7 @@ import {
 } from './preference-formats.ts';
 import { readFileRecords } from './read-records.ts';
 import type { RejectedRow } from './row.ts';
-import { lowerCase } from './row-formats.ts';
+import type { Fields } from './row-formats.ts';
 
 /** A dialogue and two answers to its last question, of which one was preferred. */
 export interface PreferenceRow {
@@ -22,57 +26,63 @@ export interface PreferenceRow {
 }
 
 export interface PreferenceDataset {
-  /** The format of most rows, or null when no row could be used. */
-  readonly format: PreferenceFormatId | null;
+  /** The format of most rows, `mapping` when one was given, or null when no row could be used. */
+  readonly format: PreferenceFormatId | 'mapping' | null;
   readonly rows: readonly PreferenceRow[];
   readonly rejected: readonly RejectedRow[];
   readonly emptyRows: number;
   readonly duplicateRows: number;
+  readonly card: PreferenceCard;
 }
 
 /**
- * Reads a data file of preference pairs for DPO: a JSON array, JSON Lines, CSV or TSV, in any format of PREFERENCE_FORMATS.
+ * Reads a data file of preference pairs for DPO: any container of readFileRecords, any format of PREFERENCE_FORMATS.
  * A row that cannot be used is rejected with its line and reason and never stops the rest; of identical rows the first is
- * kept. Throws DataError 'empty-file' or 'unsupported-format'.
+ * kept. Throws DataError as parseDataset does.
  */
 export async function parsePreferences(
   bytes: Uint8Array,
-  { fileName }: Pick<ParseOptions, 'fileName' | 'keepColumns'>,
+  options: Omit<ParseOptions, 'responseNames'>,
 ): Promise<PreferenceDataset> {
-  const { records, emptyRows } = readFileRecords(bytes, fileName);
-  const rows: PreferenceRow[] = [];
-  const rejected: RejectedRow[] = [];
-  const formats = new Map<PreferenceFormatId, number>();
-  const seen = new Set<string>();
-  let duplicateRows = 0;
-  for (const record of records) {
-    if ('reason' in record) {
-      rejected.push(record);
-      continue;
-    }
-    const { format, text } = readRow(record.fields);
-    if ('reason' in text) {
-      rejected.push({ line: record.line, reason: text.reason });
-      continue;
-    }
-    const key = JSON.stringify([text.turns, text.chosen, text.rejected]);
-    if (seen.has(key)) duplicateRows++;
-    else {
-      seen.add(key);
-      rows.push({ ...text, line: record.line });
-      if (format) formats.set(format, (formats.get(format) ?? 0) + 1);
-    }
-  }
-  const [most] = [...formats].sort((a, b) => b[1] - a[1]);
-  return { format: most?.[0] ?? null, rows, rejected, emptyRows, duplicateRows };
+  const { fileName } = options;
+  const mapping = ownMapping(options);
+  const mapped = mapping ? [mapping.prompt, mapping.chosen, mapping.rejected] : [];
+  const { records, emptyRows } = await readFileRecords(bytes, fileName, { columns: mapped });
+  checkColumns(records, mapped, fileName);
+  type Text = Exclude<PreferenceText, { reason: string }>;
+  const { rows, rejected, duplicateRows, format } = importRows<Text, PreferenceFormatId>(records, options, {
+    read: (fields) => readRow(mapping ? renamed(fields, mapping) : fields),
+    key: ({ turns, chosen, rejected }, by) => (by === 'row' ? [turns, chosen, rejected] : turns),
+  });
+  return {
+    format: rows.length > 0 && mapping ? 'mapping' : format,
+    rows,
+    rejected,
+    emptyRows,
+    duplicateRows,
+    card: preferenceCard(rows, { rejected, emptyRows, duplicateRows }),
+  };
 }
 
-function readRow(record: Readonly<Record<string, unknown>>): { format?: PreferenceFormatId; text: PreferenceText } {
-  const fields = lowerCase(record);
+function ownMapping({ mapping, fileName }: Pick<ParseOptions, 'mapping' | 'fileName'>): PreferenceMapping | undefined {
+  if (!mapping || 'chosen' in mapping) return mapping;
+  throw new DataError(
+    'unknown-column',
+    `${fileName}: the mapping names a prompt and a response; preference pairs expect prompt, chosen and rejected`,
+  );
+}
+
+function renamed(fields: Fields, mapping: PreferenceMapping): Fields {
+  const names = ['prompt', 'chosen', 'rejected'] as const;
+  return new Map(names.map((name) => [name, fields.get(mapping[name].trim().toLowerCase())]));
+}
+
+function readRow(fields: Fields): { format?: PreferenceFormatId; text: PreferenceText } {
   const format = preferenceFormatOf(fields);
   if (!format) {
-    const names = [...fields.keys()].slice(0, 8).join(', ');
-    return { text: { reason: `has the fields ${names || '(none)'}, expected prompt, chosen and rejected as text` } };
+    return {
+      text: { reason: `has the fields ${listed([...fields.keys()])}, expected prompt, chosen and rejected as text` },
+    };
   }
   const text = PREFERENCE_FORMATS[format].read(fields);
   if ('reason' in text) return { text };

@@ -1,5 +1,5 @@
 /** How a file holds its records. */
-export type Container = 'json' | 'jsonl' | 'csv' | 'tsv';
+export type Container = 'json' | 'jsonl' | 'csv' | 'tsv' | 'parquet' | 'text';
 
 /** One record of a data file: its fields, or why it could not be read. `line` is where it begins, from 1. */
 export type DataRecord =
@@ -15,27 +15,30 @@ export interface Records {
 /** Longer records are rejected: they are nearly always a damaged file, and would stall a page. */
 export const MAX_RECORD_BYTES = 2 ** 20;
 
+export const NEWLINE = 10;
+export const RETURN = 13;
+
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Text of one record, or why it has none. */
 export function recordText(bytes: Uint8Array): { readonly text: string } | { readonly reason: string } {
-  if (bytes.byteLength > MAX_RECORD_BYTES) {
-    return { reason: `is ${bytes.byteLength} bytes long, expected at most ${MAX_RECORD_BYTES}` };
-  }
+  if (bytes.byteLength > MAX_RECORD_BYTES) return { reason: tooLong(bytes.byteLength) };
   try {
     return { text: decoder.decode(bytes) };
   } catch {
-    return { reason: 'is not valid UTF-8' };
+    return { reason: INVALID_UTF8 };
   }
 }
 
-/** The file as UTF-8 without a byte order mark; UTF-16 with a byte order mark is converted. */
-export function toUtf8(bytes: Uint8Array): Uint8Array {
-  const [a, b, c] = bytes;
-  if (a === 0xef && b === 0xbb && c === 0xbf) return bytes.subarray(3);
-  if (a === 0xff && b === 0xfe) return new TextEncoder().encode(new TextDecoder('utf-16le').decode(bytes));
-  if (a === 0xfe && b === 0xff) return new TextEncoder().encode(new TextDecoder('utf-16be').decode(bytes));
-  return bytes;
+export const INVALID_UTF8 = 'is not valid UTF-8';
+
+export function tooLong(bytes: number): string {
+  return `is ${bytes} bytes long, expected at most ${MAX_RECORD_BYTES}`;
+}
+
+/** The byte that ends a line: LF (also in CRLF), or CR in a file that has no LF at all. */
+export function lineEndOf(bytes: Uint8Array): number {
+  return bytes.indexOf(NEWLINE) === -1 && bytes.includes(RETURN) ? RETURN : NEWLINE;
 }
 
 /** Nothing but spaces, tabs and line ends. */

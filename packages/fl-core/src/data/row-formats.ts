@@ -1,5 +1,7 @@
-/** A prompt and the response that is to be learnt, or why the record holds none. */
-export type RowText = { readonly prompt: string; readonly response: string } | { readonly reason: string };
+import { type Dialogue, dialogueOf, jsonText, readTurns, type Turn } from './conversation.ts';
+
+/** A prompt and the response that is to be learnt, with the turns before them, or why the record holds none. */
+export type RowText = Dialogue | { readonly reason: string };
 
 /** A record's fields under lower-case names. */
 export type Fields = ReadonlyMap<string, unknown>;
@@ -26,50 +28,113 @@ function pair(label: string, prompts: readonly string[], responses: readonly str
   };
 }
 
-/** Conversations as ShareGPT has them (`conversations`: from, value) and as chat APIs do (`messages`: role, content). */
+/**
+ * Conversations as ShareGPT has them (`conversations`: from, value) and as chat APIs do (`messages`: role, content), with
+ * what the tools are (`tools`, as glaive has it) before the first question.
+ */
 const conversation: RowFormat = {
-  label: 'conversation of one question and one answer',
-  matches: (fields) => Array.isArray(fields.get('messages')) || Array.isArray(fields.get('conversations')),
+  label: 'conversation',
+  matches: (fields) => turnsOf(fields) !== undefined,
   read(fields) {
-    if (fields.get('label') === false) return { reason: 'is labelled as an unwanted answer' };
-    const turns = (fields.get('messages') ?? fields.get('conversations')) as Record<string, unknown>[];
-    const said = turns.map((turn) => ({
-      role: ROLES[String(turn?.role ?? turn?.from)],
-      text: turn?.content ?? turn?.value,
-    }));
-    if (said.some(({ text }) => typeof text !== 'string')) return { reason: 'has a turn without text' };
-    if (said.map(({ role }) => role ?? 'other').join() === 'system,user,assistant') {
-      return { prompt: `${said[0]?.text}\n\n${said[1]?.text}`, response: String(said[2]?.text) };
-    }
-    if (said.map(({ role }) => role ?? 'other').join() !== 'user,assistant') {
-      return { reason: `has ${said.length} turns, expected one question and its answer` };
-    }
-    return { prompt: String(said[0]?.text), response: String(said[1]?.text) };
+    if (isUnwanted(fields)) return { reason: UNWANTED };
+    const turns = readTurns(turnsOf(fields) ?? []);
+    if ('reason' in turns) return turns;
+    const tools = fields.get('tools');
+    const described = typeof tools === 'string' ? tools : Array.isArray(tools) ? (jsonText(tools) ?? '') : '';
+    const system: Turn[] = described === '' || described === '[]' ? [] : [{ role: 'system', text: described }];
+    return dialogueOf([...system, ...turns]);
   },
 };
 
-/** Speakers by the names that data sets give them. */
-export const ROLES: Readonly<Record<string, string>> = {
-  human: 'user',
-  user: 'user',
-  gpt: 'assistant',
-  assistant: 'assistant',
-  bot: 'assistant',
-  system: 'system',
-};
+function turnsOf(fields: Fields): readonly unknown[] | undefined {
+  const whole = [fields.get('messages'), fields.get('conversations'), fields.get('conversation')].find(Array.isArray);
+  if (whole) return whole;
+  const [prompt, completion] = [fields.get('prompt'), fields.get('completion')];
+  return Array.isArray(prompt) && Array.isArray(completion) ? [...prompt, ...completion] : undefined;
+}
+
+const UNWANTED = 'is labelled as an unwanted answer';
+
+/** KTO's label: answers that people did not want are no examples. */
+function isUnwanted(fields: Fields): boolean {
+  const label = fields.get('label') ?? fields.get('kto_tag');
+  return label === false || (typeof label === 'string' && label.toLowerCase() === 'false');
+}
 
 /** instruction, output and an optional input, which follows the instruction after a space as in OpenFedLLM. */
 const alpaca: RowFormat = {
   label: 'Alpaca (instruction, input, output)',
   matches: (fields) => fields.has('instruction') && (fields.has('output') || fields.has('response')),
   read(fields) {
+    if (isUnwanted(fields)) return { reason: UNWANTED };
     const read = readPair(fields, 'instruction', fields.has('output') ? 'output' : 'response');
     if ('reason' in read) return read;
-    const input = fields.get('input') ?? '';
-    if (typeof input !== 'string') return { reason: 'input is not text' };
-    return input.trim() === '' ? read : { ...read, prompt: `${read.prompt} ${input}` };
+    const question = instructionOf(fields);
+    if (question === undefined) return { reason: 'input is not text' };
+    const history = historyOf(fields.get('history'));
+    if (history === undefined) return { reason: 'history is not a list of questions and answers' };
+    const system = fields.get('system');
+    const turns: Turn[] = typeof system === 'string' ? [{ role: 'system', text: system }] : [];
+    turns.push(...history, { role: 'user', text: question }, { role: 'assistant', text: read.response });
+    return dialogueOf(turns);
   },
 };
+
+/** An Alpaca record's question; undefined when its input is no text. */
+export function instructionOf(fields: Fields): string | undefined {
+  const instruction = fields.get('instruction');
+  const input = fields.get('input') ?? fields.get('context') ?? '';
+  if (typeof instruction !== 'string' || typeof input !== 'string') return undefined;
+  return input.trim() === '' ? instruction : `${instruction} ${input}`;
+}
+
+/** Earlier questions and answers as LLaMA-Factory's Alpaca files have them: pairs of texts. */
+function historyOf(value: unknown): Turn[] | undefined {
+  if (value === undefined || value === null) return [];
+  if (!Array.isArray(value)) return undefined;
+  const turns: Turn[] = [];
+  for (const pair of value as unknown[]) {
+    if (!Array.isArray(pair) || pair.length !== 2 || !pair.every((text) => typeof text === 'string')) return undefined;
+    turns.push({ role: 'user', text: pair[0] as string }, { role: 'assistant', text: pair[1] as string });
+  }
+  return turns;
+}
+
+/**
+ * PubMedQA (Jin et al. 2019, arXiv 1909.06146): the abstract's sections, a blank line and the question; the answer is the
+ * decision (yes, no, maybe) where there is one, else the long answer. Map the columns to learn the long answers instead.
+ */
+const pubmedqa: RowFormat = {
+  label: 'PubMedQA (question, contexts, final decision or long answer)',
+  matches: (fields) =>
+    fields.has('question') &&
+    contextsOf(fields) !== undefined &&
+    (fields.has('final_decision') || fields.has('long_answer')),
+  read(fields) {
+    const decided = typeof fields.get('final_decision') === 'string';
+    const read = readPair(fields, 'question', decided ? 'final_decision' : 'long_answer');
+    if ('reason' in read) return read;
+    return { ...read, prompt: [...(contextsOf(fields) ?? []), '', read.prompt].join('\n') };
+  },
+};
+
+function contextsOf(fields: Fields): readonly string[] | undefined {
+  const nested = fields.get('context') as { contexts?: unknown } | null | undefined;
+  const contexts = fields.get('contexts') ?? nested?.contexts;
+  return Array.isArray(contexts) && contexts.every((text) => typeof text === 'string') ? contexts : undefined;
+}
+
+/** A prompt and its completion. */
+const prompt: RowFormat = {
+  label: 'prompt and response',
+  matches: (fields) =>
+    fields.has('prompt') && !Array.isArray(fields.get('prompt')) && PROMPT_RESPONSES.some((name) => fields.has(name)),
+  read: (fields) =>
+    isUnwanted(fields)
+      ? { reason: UNWANTED }
+      : readPair(fields, 'prompt', PROMPT_RESPONSES.find((name) => fields.has(name)) ?? ''),
+};
+const PROMPT_RESPONSES = ['response', 'completion', 'answer', 'output'];
 
 /** Preference pairs belong to another task and are refused by name rather than half read. */
 const preference: RowFormat = {
@@ -78,21 +143,30 @@ const preference: RowFormat = {
   read: () => ({ reason: 'is a preference pair (chosen, rejected), expected a prompt and a response' }),
 };
 
+/** Text to be learnt as it is: no prompt, and so no template. */
 const plainText: RowFormat = {
   label: 'text alone',
-  matches: (fields) => fields.has('text') || fields.has('content'),
-  read: () => ({ reason: 'has text but no response to learn' }),
+  matches: (fields) => TEXTS.some((name) => fields.has(name)),
+  read(fields) {
+    const name = TEXTS.find((candidate) => fields.has(candidate)) ?? '';
+    const text = fields.get(name);
+    if (typeof text !== 'string') return { reason: missing(name, text) };
+    return text.trim() === '' ? { reason: `${name} is empty` } : { prompt: '', response: text };
+  },
 };
+const TEXTS = ['text', 'content'];
 
 /** Every format, in the order in which they are tried. To add one: add a line. */
 export const ROW_FORMATS = {
   alpaca,
-  prompt: pair('prompt and response', ['prompt'], ['response', 'completion', 'answer', 'output']),
+  prompt,
+  pubmedqa,
   question: pair('question and answer', ['question', 'problem', 'query'], ['answer', 'response', 'solution', 'output']),
   preference,
   conversation,
   'input-output': pair('input and output', ['input'], ['output', 'response']),
   classification: pair('text and label', ['text', 'sentence', 'headline', 'tweet'], ['label', 'sentiment', 'class']),
+  code: pair('task and code', ['text'], ['code']),
   text: plainText,
 } as const satisfies Readonly<Record<string, RowFormat>>;
 
@@ -108,7 +182,7 @@ export function rowFormatOf(fields: Fields): RowFormatId | undefined {
 export function readPair(fields: Fields, promptField: string, responseField: string): RowText {
   const [prompt, response] = [promptField, responseField].map((name) => {
     const value = fields.get(name);
-    return typeof value === 'number' || typeof value === 'boolean' ? String(value) : value;
+    return typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint' ? String(value) : value;
   });
   if (typeof prompt !== 'string') return { reason: missing(promptField, prompt) };
   if (typeof response !== 'string') return { reason: missing(responseField, response) };
