@@ -35,6 +35,54 @@ describe('run form', () => {
     const file = new URL('../../../coordinator/demo/demo-run.json', import.meta.url);
     expect(PRESETS[0]?.config).toMatchObject(JSON.parse(readFileSync(file, 'utf8')));
   });
+  it('refuses what is no number beside each field of each algorithm', () => {
+    let numbers = 0;
+    for (const form of ALGORITHM_FORMS) {
+      for (const { name, type } of form.fields) {
+        if (type !== 'number' && type !== 'integer') continue;
+        numbers++;
+        const hyper = { ...hyperDefaults(form), [name]: Number.NaN };
+        const parsed = parseForm({ ...named(true), algorithmId: form.id, hyper });
+        expect(parsed).toHaveProperty(['problems', `algorithm.hyper.${name}`], expect.stringMatching(/^Expected a /));
+      }
+    }
+    expect(numbers).toBeGreaterThan(8);
+  });
+  it('says of limits what is expected', () => {
+    const form = named(true);
+    const at = (config: object) => {
+      const parsed = parseForm({ ...form, config: { ...form.config, ...config } });
+      return 'problems' in parsed ? parsed.problems : {};
+    };
+    expect(at({ rounds: 0 })).toEqual({ rounds: 'Expected more than 0' });
+    expect(at({ rounds: 1.5 })).toEqual({ rounds: 'Expected a whole number' });
+    expect(at({ lora: { rank: 1000 } })).toEqual({ 'lora.rank': 'Expected at most 256' });
+    expect(at({ lora: { targets: [] } })).toEqual({ 'lora.targets': 'Choose at least one' });
+    expect(at({ name: '' })).toEqual({ name: 'Fill this in' });
+  });
+  it('refuses settings that cannot work together', () => {
+    const form = named(true);
+    const at = (config: object, more: object = {}) => {
+      const parsed = parseForm({ ...form, ...more, config: { ...form.config, ...config } });
+      return 'problems' in parsed ? parsed.problems : {};
+    };
+    expect(at({})).toEqual({});
+    const pairs = { task: 'dpo', maxSeqLength: 32 };
+    expect(at({ ...pairs, dpo: { beta: 0.1, maxPromptLength: 31 } })).toEqual({});
+    expect(at({ ...pairs, dpo: { beta: 0.1, maxPromptLength: 32 } })['dpo.maxPromptLength']).toContain(
+      'fewer than the 32',
+    );
+    expect(at({ ...pairs, dpo: { beta: 0 } })).toEqual({ 'dpo.beta': 'Expected more than 0' });
+    // A prompt length is no setting of supervised runs.
+    expect(at({ ...pairs, task: 'sft', dpo: { beta: 0.1, maxPromptLength: 32 } })).toEqual({});
+    expect(at({ participants: { min: 2, max: 4, perRound: 4 } })).toEqual({});
+    expect(at({ participants: { min: 2, max: 4, perRound: 5 } })).toHaveProperty(['participants.perRound']);
+    expect(at({ learningRate: 1e-4, minLearningRate: 1e-3 })).toHaveProperty('minLearningRate');
+    expect(at({ learningRate: 1e-4, minLearningRate: 1e-3, learningRateSchedule: 'constant' })).toEqual({});
+    const alone = (client: number) => ({ algorithmId: 'local', hyper: { client } });
+    expect(at({ participants: { min: 1, max: 3 } }, alone(2))).toEqual({});
+    expect(at({ participants: { min: 1, max: 3 } }, alone(3)).algorithm).toContain('Participant 3 can never join');
+  });
   it('tells problems by field', () => {
     const form = named(true);
     const wrong = parseForm({ ...form, config: { ...form.config, name: '', rounds: 0 } });

@@ -1,13 +1,15 @@
+import type { RejectionGroup } from '@cotune/fl-core';
 import { Accordion, Group, Progress, Stack, Text } from '@mantine/core';
 import type { DataReport, TokenFigures } from '../trainer/messages.ts';
-import type { Rejection } from '../trainer/rejections.ts';
 import { formatCount, formatPercent } from '../ui/units.ts';
 
 /** How long the examples are. */
 export function Histogram({ tokens, rows }: { tokens: TokenFigures; rows: string }) {
-  const most = Math.max(1, ...tokens.histogram);
+  const most = Math.max(1, ...tokens.histogram.map(({ count }) => count));
   const bins = tokens.histogram.length;
-  const label = `Token lengths from 0 to ${tokens.max}: ${tokens.histogram.join(', ')} ${rows} per bin`;
+  const end = tokens.histogram.at(-1)?.to ?? 0;
+  const counted = tokens.histogram.map(({ from, to, count }) => `${count} from ${from} to ${to - 1}`).join(', ');
+  const label = `Token lengths of the ${rows}: ${counted}`;
   return (
     <div>
       <Text size="xs" c="dimmed" mb={4}>
@@ -21,19 +23,9 @@ export function Histogram({ tokens, rows }: { tokens: TokenFigures; rows: string
         role="img"
         aria-label={label}
       >
-        {tokens.histogram.map((count, bin) => {
+        {tokens.histogram.map(({ from, count }, bin) => {
           const height = count === 0 ? 0 : Math.max(2, (46 * count) / most);
-          return (
-            <rect
-              // biome-ignore lint/suspicious/noArrayIndexKey: a bin is its index
-              key={bin}
-              x={bin * 10 + 1}
-              width={8}
-              y={48 - height}
-              height={height}
-              fill="var(--accent)"
-            />
-          );
+          return <rect key={from} x={bin * 10 + 1} width={8} y={48 - height} height={height} fill="var(--accent)" />;
         })}
       </svg>
       <Group justify="space-between">
@@ -41,7 +33,7 @@ export function Histogram({ tokens, rows }: { tokens: TokenFigures; rows: string
           0
         </Text>
         <Text size="xs" c="dimmed">
-          {formatCount(tokens.max)}
+          {formatCount(end)}
         </Text>
       </Group>
     </div>
@@ -73,7 +65,7 @@ export function Balance({ counts }: { counts: NonNullable<DataReport['answerCoun
   );
 }
 
-function RejectionLine({ reason, count, lines }: Rejection) {
+function RejectionLine({ reason, count, lines }: RejectionGroup) {
   if (count === 1) {
     return (
       <Text size="sm">

@@ -26,5 +26,10 @@ it('grows with the batch up to one micro-batch, and not beyond the model’s pos
     estimateMemory(LLAMA_2_7B, 'int8', { lora, batchSize, maxSeqLength }).activationBytes;
   expect(at(2, 512)).toBeGreaterThan(at(1, 512));
   expect(at(16, 512)).toBe(at(4, 512));
+  // A pair is two sequences.
+  const pairs = (batchSize: number) =>
+    estimateMemory(LLAMA_2_7B, 'int8', { lora, batchSize, maxSeqLength: 512, task: 'dpo' });
+  expect(pairs(1).activationBytes).toBe(at(2, 512));
+  expect(pairs(16).activationBytes).toBe(at(4, 512));
   expect(at(4, 100_000)).toBe(at(4, 4096));
 });

@@ -21,6 +21,21 @@ it('replaces the points of a round that is trained again', () => {
   expect(history.columns(0)[1]).toEqual([9, 9, 7]);
 });
 
+it('gives the rewards of steps on pairs, and nothing where there are none', () => {
+  const history = createLossHistory((run) => run());
+  history.push({ index: 0, round: 0, lossNats: 1 });
+  expect(history.rewardColumns(0.5)).toEqual([[], [], [], []]);
+  history.push({ index: 1, round: 0, lossNats: 1, rewards: { accuracy: 1, margin: 0.5 } });
+  history.push({ index: 2, round: 0, lossNats: 1, rewards: { accuracy: 0.25, margin: -1 } });
+  const [steps, margins, smoothMargins, smoothAccuracies] = history.rewardColumns(0.5);
+  expect([steps, margins]).toEqual([
+    [2, 3],
+    [0.5, -1],
+  ]);
+  expect(smoothMargins[1]).toBeCloseTo((0.5 * -1 + 0.25 * 0.5) / 0.75, 12);
+  expect(smoothAccuracies[1]).toBeCloseTo((0.5 * 0.25 + 0.25 * 1) / 0.75, 12);
+});
+
 it('tells listeners once per frame, and not after they left', () => {
   const frames: (() => void)[] = [];
   const history = createLossHistory((run) => frames.push(run));

@@ -1,4 +1,4 @@
-import { type RejectedRow, type RunConfig, readFileRecords } from '@cotune/fl-core';
+import { type RunConfig, readFileRecords } from '@cotune/fl-core';
 
 /** What a training row is made of, by task, in the order in which the owner is asked. */
 export const COLUMN_ROLES = {
@@ -48,33 +48,3 @@ function sampleText(value: unknown): string {
 
 /** Parquet's 64-bit integers have no JSON of their own. */
 const noBigInt = (_: string, value: unknown) => (typeof value === 'bigint' ? String(value) : value);
-
-/**
- * The file as JSON Lines that hold the chosen columns under the names of their roles. Record i stands in line i + 1;
- * `lines[i]` is where it stood in the file. Records that could not be read come back as rejected.
- */
-export async function chosenColumns(
-  bytes: Uint8Array,
-  fileName: string,
-  roles: readonly ColumnRole[],
-  choice: ColumnChoice,
-): Promise<{
-  readonly bytes: Uint8Array;
-  readonly lines: readonly number[];
-  readonly rejected: readonly RejectedRow[];
-}> {
-  const { records } = await readFileRecords(bytes, fileName);
-  const rejected: RejectedRow[] = [];
-  const lines: number[] = [];
-  const texts: string[] = [];
-  for (const record of records) {
-    if (!('fields' in record)) {
-      rejected.push(record);
-      continue;
-    }
-    const byName = new Map(Object.entries(record.fields).map(([name, value]) => [name.trim(), value]));
-    lines.push(record.line);
-    texts.push(JSON.stringify(Object.fromEntries(roles.map((role) => [role, byName.get(choice[role])])), noBigInt));
-  }
-  return { bytes: new TextEncoder().encode(texts.join('\n')), lines, rejected };
-}

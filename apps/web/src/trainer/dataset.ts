@@ -1,8 +1,7 @@
-import { loadTokenizer, type Tokenizer } from '@cotune/fl-core';
+import { groupRejections, lengthHistogram, loadTokenizer, summariseLengths, type Tokenizer } from '@cotune/fl-core';
 import { httpSource, modelManifest } from '@cotune/kernels';
 import type { ColumnChoice } from './columns.ts';
-import type { DataReport, DataSettings, PreviewRow, TokenFigures } from './messages.ts';
-import { groupRejections } from './rejections.ts';
+import type { DataReport, DataSettings, PreviewRow } from './messages.ts';
 import {
   parseRows,
   rowCount,
@@ -14,7 +13,6 @@ import {
 
 const PREVIEW_ROWS = 5;
 const PREVIEW_CHARS = 400;
-const HISTOGRAM_BINS = 24;
 
 /** An owner's data, ready to train on. */
 export interface LocalData {
@@ -45,7 +43,8 @@ export async function readDataset(
   const parsed = await parseRows(task, file.bytes, { fileName: file.name, columns });
   const { data, kept, rejected, truncatedRows } = tokeniseTraining(parsed, settings, tokenizer);
   const left = [...parsed.rejected, ...rejected];
-  const lengths = tokenLengths(data);
+  const { lengths, total } = tokenLengths(data);
+  const { median = 0, max = 0 } = summariseLengths(lengths) ?? {};
   return {
     data,
     rows: kept,
@@ -62,7 +61,7 @@ export async function readDataset(
       emptyRows: parsed.emptyRows,
       duplicates: parsed.duplicateRows,
       answerCounts: parsed.answerCounts,
-      tokens: tokenFigures(lengths, truncatedRows),
+      tokens: { total, median, max, truncated: truncatedRows, histogram: lengthHistogram(lengths) },
     },
   };
 }
@@ -88,17 +87,4 @@ export function previewRows(kept: TaskRows, lengths: readonly number[]): readonl
     prompt: cut(turns.at(-1) ?? ''),
     answers: [cut(chosen), cut(rejected)],
   }));
-}
-
-/** Figures of token lengths; zeros when there are none. */
-export function tokenFigures(lengths: readonly number[], truncated: number): TokenFigures {
-  const sorted = [...lengths].sort((a, b) => a - b);
-  const max = sorted.at(-1) ?? 0;
-  const histogram = new Array<number>(HISTOGRAM_BINS).fill(0);
-  for (const length of lengths) {
-    const bin = Math.min(HISTOGRAM_BINS - 1, Math.floor((length * HISTOGRAM_BINS) / Math.max(1, max)));
-    histogram[bin] = (histogram[bin] ?? 0) + 1;
-  }
-  const total = lengths.reduce((sum, length) => sum + length, 0);
-  return { total, median: sorted[Math.floor(sorted.length / 2)] ?? 0, max, truncated, histogram };
 }

@@ -1,4 +1,4 @@
-import type { ParticipantActivity } from '@cotune/fl-core';
+import type { HistogramBin, ParticipantActivity, RejectionGroup } from '@cotune/fl-core';
 import type {
   Ack,
   ModelRef,
@@ -14,7 +14,6 @@ import type {
 } from '@cotune/fl-core/protocol';
 import type { Transfer } from '@cotune/kernels';
 import type { ColumnChoice, FileColumn } from './columns.ts';
-import type { Rejection } from './rejections.ts';
 
 /** One of the first rows, for the preview. */
 export interface PreviewRow {
@@ -40,7 +39,7 @@ export interface DataReport {
   readonly preview: readonly PreviewRow[];
   /** Usable examples, or pairs. */
   readonly examples: number;
-  readonly rejections: readonly Rejection[];
+  readonly rejections: readonly RejectionGroup[];
   readonly rejectedCount: number;
   readonly emptyRows: number;
   /** Rows left out because an identical one came before. */
@@ -50,14 +49,14 @@ export interface DataReport {
   readonly tokens: TokenFigures;
 }
 
-/** Token lengths of the usable examples (of a pair both its sequences together); `truncated` of them are longer than the run's limit. */
+/** Token lengths of the usable examples (of a pair its longer sequence); `truncated` of them were cut to the run's limit. */
 export interface TokenFigures {
+  /** Of all that the model reads in one pass, both sequences of a pair. */
   readonly total: number;
   readonly median: number;
   readonly max: number;
   readonly truncated: number;
-  /** Counts in equal bins from 0 to `max`. */
-  readonly histogram: readonly number[];
+  readonly histogram: readonly HistogramBin[];
 }
 
 /** In bytes of the model: what is downloaded, checked again after a break, or on the GPU. */

@@ -12,7 +12,7 @@ import {
   tokenizeRows,
 } from '@cotune/fl-core';
 import type { PreferencePair, TokenizedExample } from '@cotune/kernels';
-import { COLUMN_ROLES, type ColumnChoice, chosenColumns } from './columns.ts';
+import type { ColumnChoice } from './columns.ts';
 
 // What differs between the tasks on the way from a file to tokens; local-trainer.ts has the rest, the loop.
 
@@ -45,34 +45,20 @@ export async function parseRows(
   bytes: Uint8Array,
   { fileName, columns }: { readonly fileName: string; readonly columns: ColumnChoice | null },
 ): Promise<ParsedRows> {
-  if (task === 'dpo') return parsePairs(bytes, fileName, columns);
-  const mapping = columns && { prompt: columns.prompt, response: columns.response };
-  const { rows, format, rejected, card } = await parseDataset(bytes, { fileName, ...(mapping && { mapping }) });
+  if (task === 'dpo') {
+    const mapping = columns
+      ? { prompt: columns.prompt, chosen: columns.chosen, rejected: columns.rejected }
+      : undefined;
+    const { rows, format, rejected, emptyRows, duplicateRows } = await parsePreferences(bytes, { fileName, mapping });
+    const label = format === null || format === 'mapping' ? null : PREFERENCE_FORMATS[format].label;
+    return { task, rows, format: label, rejected, emptyRows, duplicateRows, answerCounts: null };
+  }
+  const mapping = columns ? { prompt: columns.prompt, response: columns.response } : undefined;
+  const { rows, format, rejected, card } = await parseDataset(bytes, { fileName, mapping });
   const answerCounts = card.responseCounts?.map(({ response, count }) => ({ answer: response, count })) ?? null;
   const { emptyRows, duplicateRows } = card;
   const label = format === null || format === 'mapping' ? null : ROW_FORMATS[format].label;
   return { task, rows, format: label, rejected, emptyRows, duplicateRows, answerCounts };
-}
-
-/** Preference formats know no columns of other names: those that the owner chose are renamed before the file is parsed. */
-async function parsePairs(bytes: Uint8Array, fileName: string, columns: ColumnChoice | null): Promise<ParsedRows> {
-  const chosen = columns && (await chosenColumns(bytes, fileName, COLUMN_ROLES.dpo, columns));
-  const read = chosen
-    ? await parsePreferences(chosen.bytes, { fileName: 'chosen-columns.jsonl' })
-    : await parsePreferences(bytes, { fileName });
-  const inFile = <Row extends { readonly line: number }>(row: Row): Row =>
-    chosen ? { ...row, line: chosen.lines[row.line - 1] ?? row.line } : row;
-  const { format, emptyRows, duplicateRows } = read;
-  const rejected = [...(chosen?.rejected ?? []), ...read.rejected.map(inFile)];
-  return {
-    task: 'dpo',
-    rows: read.rows.map(inFile),
-    format: chosen || format === null ? null : PREFERENCE_FORMATS[format].label,
-    rejected,
-    emptyRows,
-    duplicateRows,
-    answerCounts: null,
-  };
 }
 
 /** How rows become tokens; a run's configuration has it all. */
@@ -106,8 +92,11 @@ export function rowCount(data: TrainingData): number {
   return data.task === 'dpo' ? data.pairs.length : data.examples.length;
 }
 
-/** Tokens of each example; of a pair those of both its sequences. */
-export function tokenLengths(data: TrainingData): number[] {
-  if (data.task === 'sft') return data.examples.map(({ inputIds }) => inputIds.length);
-  return data.pairs.map(({ chosen, rejected }) => chosen.inputIds.length + rejected.inputIds.length);
+/** Tokens of each example, of a pair those of its longer sequence; and of all that the model reads in one pass over them. */
+export function tokenLengths(data: TrainingData): { readonly lengths: readonly number[]; readonly total: number } {
+  const sequences =
+    data.task === 'sft'
+      ? data.examples.map(({ inputIds }) => [inputIds.length])
+      : data.pairs.map(({ chosen, rejected }) => [chosen.inputIds.length, rejected.inputIds.length]);
+  return { lengths: sequences.map((own) => Math.max(...own)), total: sequences.flat().reduce((sum, n) => sum + n, 0) };
 }

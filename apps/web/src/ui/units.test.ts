@@ -1,5 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { formatAgo, formatBytes, formatCount, formatDuration, formatFixed, formatPercent } from './units.ts';
+import {
+  formatAgo,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatFixed,
+  formatPercent,
+  formatSetting,
+  formatSigned,
+  parseSetting,
+} from './units.ts';
 
 describe('units', () => {
   it('formats bytes in binary units and never shows 1000 of one', () => {
@@ -21,6 +31,22 @@ describe('units', () => {
     expect(formatFixed(Number.NaN, 2)).toBe('–');
     expect(formatPercent(0.9344)).toBe('93.4 %');
     expect(formatCount(1234567)).toBe('1,234,567');
+  });
+  it('gives differences a sign, and nothing one', () => {
+    expect(formatSigned(0.0421)).toBe('+0.042');
+    expect(formatSigned(-1.3)).toBe('−1.300');
+    expect(formatSigned(-0.0001)).toBe('0.000');
+    expect(formatSigned(undefined)).toBe('–');
+  });
+  it('writes settings so that they can be read back', () => {
+    expect([0.001, 5e-5, 1e-7, 12, 0, -2.5].map(formatSetting)).toEqual(['0.001', '5e-5', '1e-7', '12', '0', '-2.5']);
+    for (const value of [0.001, 5e-5, 1e-7, 1.5e21, 12, 0, -2.5, 0.1 + 0.2]) {
+      expect(parseSetting(formatSetting(value))).toBe(value);
+    }
+    expect(['1e-3', ' 0,5 ', '.5', '+3', '1E4', '7.'].map(parseSetting)).toEqual([1e-3, 0.5, 0.5, 3, 10_000, 7]);
+    expect(['', 'abc', '1,000,000', '1e', '0x10', '1 2', 'Infinity'].map(parseSetting)).toEqual(
+      Array.from({ length: 7 }, () => null),
+    );
   });
   it('says how long ago', () => {
     expect(formatAgo(0, 3000)).toBe('just now');
