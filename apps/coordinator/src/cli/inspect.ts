@@ -1,25 +1,41 @@
 import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
-import { basename, extname } from 'node:path';
-import { parseDataset } from '@cotune/fl-core';
+import { extname } from 'node:path';
+import { TEMPLATE_IDS } from '@cotune/fl-core';
 import { parseLlamaConfig, readPeft, verifyModelDirectory } from '@cotune/kernels';
 import { directorySource } from '@cotune/kernels/node';
 import { Command } from 'commander';
+import { dataReportText, type InspectDataOptions, inspectData } from './inspect-data.ts';
 import { openModelFiles, parameterCount } from './model.ts';
+import { integer, oneOf } from './options.ts';
 import { formatBytes, printResult, progressBar, UserError } from './output.ts';
+import { TASKS } from './train-options.ts';
 
 /** `cotune inspect`: what a model, adapter or data file is. */
 export function inspectCommand(): Command {
   return new Command('inspect')
     .description('what a model, adapter or data file is: shapes, counts, hashes, rejected rows')
-    .argument('<path>', 'a model directory, a PEFT adapter directory or a data file')
-    .option('--model <dir>', 'the base model of an adapter')
+    .argument('<path>', 'a model directory, a PEFT adapter directory or a data file (also preset:ID or an address)')
+    .option(
+      '--model <dir>',
+      'the base model of an adapter, or the model whose tokenizer counts the tokens of a data file',
+    )
+    .option('--task <task>', 'read a data file for sft or dpo (default: as its rows are)', oneOf(TASKS))
+    .option('--template <id>', `with --model: ${TEMPLATE_IDS.join(', ')}`, oneOf(TEMPLATE_IDS), 'alpaca')
+    .option('--seq <n>', 'with --model: the longest row in tokens that training takes', integer(2), 512)
     .option('--json', 'print one JSON object')
-    .action(async (path: string, options: { model?: string; json?: boolean }) => {
+    .action(async (path: string, options: InspectDataOptions & { json?: boolean }) => {
       const info = await stat(path).catch(() => undefined);
-      if (!info) throw new UserError(`no such file or directory: ${path}`);
-      const result = info.isDirectory() ? await inspectDirectory(path, options.model) : await inspectData(path);
-      printResult(options.json, result, () => toText(result));
+      if (info?.isDirectory()) {
+        const result = await inspectDirectory(path, options.model);
+        return printResult(options.json, result, () => toText(result));
+      }
+      if (!info && !/^(preset:|https?:|demo$|demo-test$)/i.test(path)) {
+        throw new UserError(`no such file or directory: ${path}`);
+      }
+      if (extname(path) === '.safetensors') throw new UserError(`${path}: give the directory that holds it`);
+      const report = await inspectData(path, options);
+      printResult(options.json, report, () => dataReportText(report));
     });
 }
 
@@ -59,19 +75,6 @@ async function inspectAdapter(path: string, modelPath: string | undefined): Prom
     tensors: adapter.layout.tensors.length,
     parameters: adapter.layout.length,
     norm,
-  };
-}
-
-async function inspectData(path: string): Promise<Record<string, unknown>> {
-  if (extname(path) === '.safetensors') throw new UserError(`${path}: give the directory that holds it`);
-  const data = await parseDataset(await readFile(path), { fileName: basename(path) });
-  return {
-    kind: 'data',
-    format: data.format,
-    rows: data.rows.length,
-    rejected: data.rejected.length,
-    rejectedRows: data.rejected.slice(0, 20),
-    card: data.card,
   };
 }
 

@@ -6,7 +6,7 @@ export interface NamedFile {
   readonly fileName: string;
 }
 
-const LINE_END = new Uint8Array([10]);
+const LINE_END = 10;
 
 /**
  * Several files as one: JSON Lines one after the other, anything else as JSON Lines of the prompts and responses read from
@@ -18,7 +18,9 @@ export async function joinFiles(fileName: string, files: readonly NamedFile[]): 
   const parts: Uint8Array[] = [];
   for (const file of files) {
     if (/\.jsonl(\.gz)?$/.test(file.fileName)) {
-      parts.push(file.fileName.endsWith('.gz') ? gunzipSync(file.bytes) : file.bytes, LINE_END);
+      const lines = file.fileName.endsWith('.gz') ? gunzipSync(file.bytes) : file.bytes;
+      parts.push(lines);
+      if (lines.at(-1) !== LINE_END) parts.push(new Uint8Array([LINE_END]));
     } else {
       const { rows } = await parseDataset(file.bytes, { fileName: file.fileName, dedupe: 'none' });
       const lines = rows.map(({ prompt, response }) => `${JSON.stringify({ prompt, response })}\n`);

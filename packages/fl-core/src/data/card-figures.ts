@@ -24,24 +24,26 @@ export interface HistogramBin {
 }
 
 /**
- * Counts whole lengths in bins of equal width from 0 to past the longest: the smallest width of 1, 2 or 5 times a power of
- * ten that needs no more than `maxBins`. Empty without lengths.
+ * Counts whole lengths in bins of equal width from the shortest to the longest, bins without any between them included: the
+ * smallest width of 1, 2 or 5 times a power of ten that needs no more than `maxBins`. Empty without lengths.
  */
 export function lengthHistogram(lengths: readonly number[], maxBins = 20): HistogramBin[] {
-  const longest = lengths.reduce((most, length) => Math.max(most, length), 0);
-  if (lengths.length === 0) return [];
-  const width = binWidth(longest + 1, maxBins);
-  const counts = new Array<number>(Math.floor(longest / width) + 1).fill(0);
+  const range = summariseLengths(lengths);
+  if (!range) return [];
+  const width = binWidth(range.min, range.max, maxBins);
+  const first = Math.floor(range.min / width);
+  const counts = new Array<number>(Math.floor(range.max / width) - first + 1).fill(0);
   for (const length of lengths) {
-    const bin = Math.floor(length / width);
+    const bin = Math.floor(length / width) - first;
     counts[bin] = (counts[bin] ?? 0) + 1;
   }
-  return counts.map((count, bin) => ({ from: bin * width, to: (bin + 1) * width, count }));
+  return counts.map((count, bin) => ({ from: (first + bin) * width, to: (first + bin + 1) * width, count }));
 }
 
-function binWidth(span: number, maxBins: number): number {
+function binWidth(min: number, max: number, maxBins: number): number {
+  const fits = (width: number): boolean => Math.floor(max / width) - Math.floor(min / width) < maxBins;
   for (let power = 1; ; power *= 10) {
-    const width = [1, 2, 5].map((step) => step * power).find((candidate) => candidate * maxBins >= span);
+    const width = [1, 2, 5].map((step) => step * power).find(fits);
     if (width !== undefined) return width;
   }
 }
