@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -68,6 +68,42 @@ test('global adapters are served, updates of participants are not', async () => 
     expect((await fetch(`${coordinator.url}/api/adapters/${sha256}`)).status).toBe(404);
   }
   expect((await fetch(`${coordinator.url}/api/adapters/..%2f..%2fcotune.db`)).status).toBe(404);
+});
+
+test('of algorithm states only the current one of a run whose algorithm shares it is served, and past ones are cleaned away', async () => {
+  for (const [id, shared] of [
+    ['scaffold', true],
+    ['fedadam', false],
+  ] as const) {
+    const dataDir = await newDataDir();
+    const coordinator = await start({ dataDir });
+    const { runId, token } = await openRun(coordinator, { algorithm: { id }, rounds: 3 });
+    const finished = untilRun(coordinator, runId);
+    for (const name of ['Ada', 'Bob']) joinRun(coordinator, token, { name });
+    await finished;
+    const hashes = async () => {
+      const names = await readdir(join(dataDir, 'blobs'), { recursive: true });
+      return names.map((name) => name.slice(name.lastIndexOf('/') + 1)).filter((name) => name.length === 64);
+    };
+    // The first adapter, one for each round, and one state.
+    await expect.poll(async () => (await hashes()).length).toBe(5);
+    const check = async (url: string) => {
+      const served = { adapters: 0, states: 0 };
+      for (const hash of await hashes()) {
+        for (const kind of ['adapters', 'states'] as const) {
+          const { status, headers } = await fetch(`${url}/api/${kind}/${hash}`);
+          if (status === 200) served[kind]++;
+          if (status === 200) expect(headers.get('etag')).toBe(`"${hash}"`);
+        }
+      }
+      return served;
+    };
+    expect(await check(coordinator.url), id).toEqual({ adapters: 4, states: shared ? 1 : 0 });
+    await coordinator.close();
+    const again = await start({ dataDir });
+    expect(await check(again.url), `${id}, after a restart`).toEqual({ adapters: 4, states: shared ? 1 : 0 });
+    expect((await fetch(`${again.url}/api/states/..%2f..%2fcotune.db`)).status).toBe(404);
+  }
 });
 
 test('every answer carries the security headers, and unknown paths are the web app', async () => {

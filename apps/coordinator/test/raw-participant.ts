@@ -91,14 +91,15 @@ export async function rawParticipant(coordinator: { url: string }, token: string
   return self;
 }
 
-/** An encoded update for an offer; `change` may spoil its values. */
+/** An encoded update for an offer, of the delta and `extras` vectors more; `change` may spoil its values. */
 export async function updateFor(
   coordinator: { url: string },
   offer: RoundOffer,
   change: (delta: Float32Array) => Float32Array = (delta) => delta,
+  extras = 0,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const response = await fetch(`${coordinator.url}${offer.adapter.url}`);
   const { vector } = decodeVector(new Uint8Array(await response.arrayBuffer()));
-  const delta = vector.map((_, i) => 0.01 * Math.sin(i));
+  const delta = Float32Array.from({ length: vector.length * (1 + extras) }, (_, i) => 0.01 * Math.sin(i));
   return encodeVector(change(delta), { dtype: 'f32', round: offer.round });
 }

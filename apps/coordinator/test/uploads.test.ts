@@ -1,6 +1,15 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { CHUNK_BYTES, LORA_TARGET_NAMES, type RunView, sha256Hex, type UploadTicket } from '@cotune/fl-core';
+import {
+  CHUNK_BYTES,
+  decodeAlgorithmState,
+  decodeVector,
+  LORA_TARGET_NAMES,
+  l2Norm,
+  type RunView,
+  sha256Hex,
+  type UploadTicket,
+} from '@cotune/fl-core';
 import { expect, test } from 'vitest';
 import { connected, hello, newDataDir, openRun, socketTo, start, untilRun, useHarness } from './harness.ts';
 import { rawParticipant, updateFor } from './raw-participant.ts';
@@ -187,14 +196,15 @@ test('handshakes are refused with a code', async () => {
   };
   const refused = (code: string, message: RegExp) => ({ code, message: expect.stringMatching(message) });
 
-  await expect(attempt({ ...hello(token), protocol: 2 })).rejects.toEqual(
-    refused('version', /got protocol 2, expected 1/),
-  );
+  for (const protocol of [1, 3]) {
+    const answer = refused('version', new RegExp(`got protocol ${protocol}, expected 2`));
+    await expect(attempt({ ...hello(token), protocol })).rejects.toEqual(answer);
+  }
   await expect(attempt({})).rejects.toEqual(refused('version', /none/));
   for (const name of ['a\u001b[31mb', 'two\nlines', '\u202eadA', '  ', 'x'.repeat(81)]) {
     await expect(attempt(hello(token, name))).rejects.toEqual(refused('invalid', /client.name/));
   }
-  await expect(attempt({ protocol: 1, token })).rejects.toEqual(refused('invalid', /client/));
+  await expect(attempt({ protocol: 2, token })).rejects.toEqual(refused('invalid', /client/));
   await expect(attempt(hello('invite_unknown'))).rejects.toEqual(refused('unauthorized', /unknown/));
   await expect(attempt(hello('resume_unknown'))).rejects.toEqual(refused('unauthorized', /unknown/));
   await expect(attempt(hello(await tokenOf({ ttlMs: -1 })))).rejects.toEqual(refused('unauthorized', /expired/));
@@ -284,4 +294,71 @@ test('a chunk that comes while its upload is being checked changes nothing', asy
   const spoiled = await ada.chunk(ticket, update.slice().fill(0xff, 20), 0);
   expect(spoiled).toMatchObject({ ok: false, code: 'wrong-state' });
   for (const answer of await Promise.all(others)) expect(answer).toEqual({ ok: true, value: { status: 'accepted' } });
+});
+
+/** As long as an update of an algorithm with one vector more than the delta. */
+const scaffold = { algorithm: { id: 'scaffold' }, rounds: 3 } as const;
+
+test('where the algorithm asks for more than the delta, updates are that long and checked whole', async () => {
+  const { coordinator, runId, ada, bob, update } = await twoInRound(scaffold);
+  expect(await ada.open(update)).toMatchObject({
+    ok: false,
+    code: 'wrong-shape',
+    message: expect.stringMatching(/expected \d+ for this run's adapter and controlDelta/),
+  });
+  const offer = await ada.offer();
+  const { length } = decodeVector(update).vector;
+  const twice = (change?: (values: Float32Array) => Float32Array) => updateFor(coordinator, offer, change, 1);
+  expect(await ada.open(await updateFor(coordinator, offer, undefined, 2))).toMatchObject({ code: 'too-large' });
+  for (const at of [3, length, 2 * length - 1]) {
+    const spoiled = await twice((values) => values.with(at, Number.NaN));
+    expect(await ada.upload(spoiled), `value ${at}`).toMatchObject({ status: 'rejected', code: 'not-finite' });
+  }
+  const heavyExtra = await twice((values) => values.map((x, i) => (i < length ? x : 1000 * x)));
+  expect(await ada.upload(heavyExtra)).toEqual({ status: 'accepted' });
+  expect(await bob.upload(await twice())).toEqual({ status: 'accepted' });
+  const run = await untilRun(coordinator, runId, (view) => view.round === 1);
+  const norm = l2Norm(decodeVector(update).vector);
+  for (const received of run.rounds[0]?.received ?? []) expect(received.updateNorm).toBeCloseTo(norm, 6);
+
+  // The state that the next offer names is the mean of what came behind the deltas: (1000 + 1)/2 of the plain one.
+  await expect.poll(async () => (await ada.offer()).round).toBe(1);
+  const { algorithmState } = await ada.offer();
+  expect(offer.algorithmState).toBeNull();
+  const state = await fetch(`${coordinator.url}${algorithmState?.url}`);
+  const bytes = new Uint8Array(await state.arrayBuffer());
+  expect([sha256Hex(bytes), bytes.length]).toEqual([algorithmState?.sha256, algorithmState?.bytes]);
+  const { c } = decodeAlgorithmState(bytes).vectors;
+  const plain = decodeVector(await twice()).vector.subarray(length);
+  expect(c).toHaveLength(length);
+  for (const i of [0, 1, length - 1]) expect(c?.[i]).toBeCloseTo(500.5 * (plain[i] ?? 0), 2);
+});
+
+test('rewards of training go with the update to the round’s summary, also across a restart', async () => {
+  const dataDir = await newDataDir();
+  const first = await start({ dataDir });
+  const { runId, token } = await openRun(first, { task: 'dpo' });
+  const ada = await rawParticipant(first, token);
+  const bob = await rawParticipant(first, token);
+  const update = await updateFor(first, await ada.offer());
+  const rewards = { accuracy: 0.75, margin: 0.5 };
+  const metrics = { lossNats: 0.6, steps: 2, trainingMs: 5, rewards };
+  expect(await ada.open(update, { metrics: { ...metrics, rewards: { accuracy: 2, margin: 0 } } })).toMatchObject({
+    code: 'invalid',
+  });
+  expect(await ada.open(update, { metrics })).toMatchObject({ ok: true });
+  await first.close();
+
+  const second = await start({ dataDir });
+  const [again, other] = [
+    await rawParticipant(second, ada.welcome.resumeToken),
+    await rawParticipant(second, bob.welcome.resumeToken),
+  ];
+  expect(again.welcome.run.config.task).toBe('dpo');
+  expect(await again.upload(update, { metrics })).toEqual({ status: 'accepted' });
+  expect(await other.upload(update)).toEqual({ status: 'accepted' });
+  const run = await untilRun(second, runId, (view) => view.round === 1);
+  const given = new Map(run.rounds[0]?.received.map((one) => [one.participantId, one.rewards]));
+  expect(given.get(ada.welcome.participantId)).toEqual(rewards);
+  expect(given.get(bob.welcome.participantId)).toBeUndefined();
 });
