@@ -2,7 +2,7 @@ import { loadTokenizer, tokenizeRows } from '@cotune/fl-core';
 import { createTrainer, type Gpu, hostOf, loadModel, openModelDirectory } from '@cotune/kernels';
 import { directorySource, openNodeGpu } from '@cotune/kernels/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { localTrainer } from '../src/participant/trainer.ts';
+import { taskTrainer } from '../src/participant/training-data.ts';
 import { joinRun, modelDir, openRun, start, untilRun, useHarness } from './harness.ts';
 
 useHarness();
@@ -20,7 +20,9 @@ async function gpuTrainer(words: readonly string[]) {
   const rows = words.map((word, line) => ({ prompt: `${word}? `, response: word.slice(0, 1), line }));
   const { examples } = tokenizeRows(rows, { tokenizer, template: 'plain', maxSeqLength: 32 });
   const lora = { rank: 2, alpha: 4, dropout: 0, targets: ['q_proj', 'v_proj', 'down_proj'] } as const;
-  return { trainer: localTrainer(hostOf(await createTrainer(model, lora)), examples), examples: examples.length };
+  const host = hostOf(await createTrainer(model, lora));
+  const trainer = taskTrainer(host, { task: 'sft', examples }, { dpo: { beta: 0.1 } });
+  return { trainer, examples: examples.length };
 }
 
 test('two participants on the real engine finish two rounds, and held-out loss falls', async () => {

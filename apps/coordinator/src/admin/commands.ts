@@ -75,9 +75,7 @@ export const COMMANDS: { readonly [C in AdminCommand]: Command<C> } = {
     role: 'operator',
     async run(context, { config }) {
       await context.models.ref(config.modelId);
-      if (config.evaluationId !== undefined && !context.heldOut.has(config.evaluationId)) {
-        throw new FlError('not-found', `unknown evaluation "${config.evaluationId}"`);
-      }
+      if (config.evaluationId !== undefined) await context.heldOut.requireRows(config.evaluationId, config.task);
       return { run: (await context.createRun(config)).view() };
     },
   },

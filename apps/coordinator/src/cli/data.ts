@@ -1,38 +1,84 @@
-import { parseDataset, type TemplateId, type Tokenizer, tokenizeRows } from '@cotune/fl-core';
+import type { RunConfig, Tokenizer } from '@cotune/fl-core';
+import {
+  parseRows,
+  rowCount,
+  type TokeniseConfig,
+  type TrainingData,
+  tokeniseTraining,
+} from '../participant/training-data.ts';
 import { note, UserError } from './output.ts';
-import { type RejectedLine, reportRejected } from './rejected-rows.ts';
+import { reportRejected } from './rejected-rows.ts';
 import { collectRows } from './row-files.ts';
-import { collectTokenRows, parseTokenRow, type TokenizedExample, type TokenLimits } from './token-rows.ts';
+import { collectTokenRows, parseTokenRow, type TokenLimits } from './token-rows.ts';
 
-export interface TokenizedData {
-  readonly examples: readonly TokenizedExample[];
-  readonly rejected: readonly RejectedLine[];
-}
+type Task = RunConfig['task'];
 
-/** Reads and tokenises data files; rejected rows are listed, never fatal. Throws UserError when nothing is left. */
-export async function loadData(
+const WORDS = {
+  sft: {
+    rows: 'rows',
+    none: 'no usable training row',
+    help: 'rejected rows are listed above with the reason; the README names the formats',
+  },
+  dpo: {
+    rows: 'pairs',
+    none: 'no usable preference pair',
+    help: 'expected prompt, chosen and rejected, or HH-RLHF transcripts',
+  },
+} as const satisfies Record<Task, object>;
+
+/**
+ * Reads and tokenises data files of a task, whatever their formats; rejected rows are listed, never fatal. Throws UserError
+ * when nothing is left.
+ */
+export async function loadTrainingData(
   files: readonly string[],
-  options: { tokenizer: Tokenizer; template: TemplateId; maxSeqLength: number },
-): Promise<TokenizedData> {
+  task: Task,
+  config: TokeniseConfig,
+  tokenizer: Tokenizer,
+): Promise<TrainingData> {
   const collected = await collectRows(files, async (bytes, fileName) => {
-    const data = await parseDataset(bytes, { fileName });
-    const { examples: rows, truncatedRows, rejected } = tokenizeRows(data.rows, options);
-    return { rows, truncatedRows, rejected: [...data.rejected, ...rejected] };
+    const parsed = await parseRows(task, bytes, { fileName });
+    const { data, truncatedRows, rejected } = tokeniseTraining(parsed, config, tokenizer);
+    return { rows: [data], truncatedRows, rejected: [...parsed.rejected, ...rejected] };
   });
-  const { rows: examples, rejected, truncatedRows } = collected;
-  if (truncatedRows > 0) note(`${truncatedRows} rows were cut at ${options.maxSeqLength} tokens`);
+  const { rows: parts, rejected, truncatedRows } = collected;
+  const words = WORDS[task];
+  if (truncatedRows > 0) note(`${truncatedRows} ${words.rows} were cut at ${config.maxSeqLength} tokens`);
   reportRejected(rejected);
-  if (examples.length === 0)
-    throw new UserError(
-      `no usable training row in ${files.join(', ')}: rejected rows are listed above with the reason; the README names the formats`,
-    );
-  return { examples, rejected };
+  const data = joined(task, parts);
+  if (rowCount(data) === 0) throw new UserError(`${words.none} in ${files.join(', ')}: ${words.help}`);
+  return data;
 }
 
-/** Reads pre-tokenised rows `{"input_ids": […], "labels": […]}`. */
-export async function loadTokens(file: string, limits: TokenLimits): Promise<TokenizedData> {
-  const { rows, rejected } = await collectTokenRows(file, (row) => parseTokenRow(row.input_ids, row.labels, limits));
+function joined(task: Task, parts: readonly TrainingData[]): TrainingData {
+  if (task === 'dpo') return { task, pairs: parts.flatMap((part) => (part.task === 'dpo' ? part.pairs : [])) };
+  return { task, examples: parts.flatMap((part) => (part.task === 'sft' ? part.examples : [])) };
+}
+
+/**
+ * Reads pre-tokenised rows: `{"input_ids": […], "labels": […]}`, for preference pairs
+ * `{"chosen_input_ids", "chosen_labels", "rejected_input_ids", "rejected_labels"}`.
+ */
+export async function loadTokenRows(file: string, task: Task, limits: TokenLimits): Promise<TrainingData> {
+  const { data, rejected, fields } = task === 'dpo' ? await readPairs(file, limits) : await readExamples(file, limits);
   reportRejected(rejected);
-  if (rows.length === 0) throw new UserError(`no usable row of {"input_ids", "labels"} in ${file}`);
-  return { examples: rows, rejected };
+  if (rowCount(data) === 0) throw new UserError(`no usable row of {${fields}} in ${file}`);
+  return data;
+}
+
+async function readExamples(file: string, limits: TokenLimits) {
+  const { rows, rejected } = await collectTokenRows(file, (row) => parseTokenRow(row.input_ids, row.labels, limits));
+  const data: TrainingData = { task: 'sft', examples: rows };
+  return { data, rejected, fields: '"input_ids", "labels"' };
+}
+
+async function readPairs(file: string, limits: TokenLimits) {
+  const { rows, rejected } = await collectTokenRows(file, (row) => {
+    const chosen = parseTokenRow(row.chosen_input_ids, row.chosen_labels, limits, 'chosen_');
+    if (typeof chosen === 'string') return chosen;
+    const other = parseTokenRow(row.rejected_input_ids, row.rejected_labels, limits, 'rejected_');
+    return typeof other === 'string' ? other : { chosen, rejected: other };
+  });
+  const data: TrainingData = { task: 'dpo', pairs: rows };
+  return { data, rejected, fields: '"chosen_input_ids", …, "rejected_labels"' };
 }

@@ -1,6 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { AdminEvent, RunConfig, RunView } from '@cotune/fl-core/protocol';
 import { openModelDirectory } from '@cotune/kernels';
 import { directorySource } from '@cotune/kernels/node';
@@ -16,8 +16,10 @@ import {
   spawnNodeParticipants,
 } from '../demo/participants.ts';
 import { demoRunConfig } from '../demo/run-config.ts';
+import { heldOutSet } from '../evaluator/measure.ts';
 import { createLog } from '../log.ts';
-import { loadData } from './data.ts';
+import { parseRows } from '../participant/training-data.ts';
+import { loadTrainingData } from './data.ts';
 import { loadOnGpu, openGpuFor, openTokenizer, parameterCount } from './model.ts';
 import { integer, oneOf } from './options.ts';
 import { formatDuration, note, progressBar, UserError } from './output.ts';
@@ -153,12 +155,14 @@ async function trainLocals(config: RunConfig): Promise<number> {
   const gpu = await openGpuFor(parameterCount(source), true);
   const model = await loadOnGpu(gpu, source);
   const tokenizer = await openTokenizer(source);
-  const read = async (file: string) =>
-    (await loadData([file], { tokenizer, template: config.template, maxSeqLength: config.maxSeqLength })).examples;
+  const { task } = config;
   const shards = [];
-  for (let ordinal = 1; ordinal <= DEMO_PARTICIPANTS; ordinal++) shards.push(await read(assets.demoShard(ordinal)));
+  for (let ordinal = 1; ordinal <= DEMO_PARTICIPANTS; ordinal++) {
+    shards.push(await loadTrainingData([assets.demoShard(ordinal)], task, config, tokenizer));
+  }
+  const test = await parseRows(task, await readFile(assets.demoTest()), { fileName: basename(assets.demoTest()) });
   const bar = progressBar('training alone, for comparison');
-  const metrics = await localBaseline(model, config, shards, await read(assets.demoTest()), bar.update);
+  const metrics = await localBaseline(model, config, shards, heldOutSet(test, config, tokenizer), bar.update);
   bar.end();
   model.destroy();
   gpu.destroy();

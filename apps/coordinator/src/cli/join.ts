@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { createParticipant, FlError, storageSlot } from '@cotune/fl-core';
+import { algorithmOf, createParticipant, FlError, type Rewards, storageSlot } from '@cotune/fl-core';
 import { clientInfo, isOver, type ModelRef, modelRef, type RunView, runView } from '@cotune/fl-core/protocol';
 import { adapterLayout, createTrainerHost, openModelDirectory } from '@cotune/kernels';
 import { directorySource, fileTuningStore } from '@cotune/kernels/node';
@@ -11,9 +11,9 @@ import { z } from 'zod';
 import { connectParticipant, drive } from '../participant/connect.ts';
 import { cacheModel } from '../participant/model-cache.ts';
 import { fileStorage } from '../participant/storage.ts';
-import { localTrainer } from '../participant/trainer.ts';
+import { rowCount, taskTrainer } from '../participant/training-data.ts';
 import { socketTransport } from '../participant/transport.ts';
-import { loadData } from './data.ts';
+import { loadTrainingData } from './data.ts';
 import { loadOnGpu, openGpuFor, openTokenizer } from './model.ts';
 import { collect, integer, STATE_DIRECTORY } from './options.ts';
 import { formatBytes, jsonLog, note, printResult, progressBar, UserError } from './output.ts';
@@ -33,7 +33,11 @@ export function joinCommand(): Command {
   return new Command('join')
     .description('take part in a run with this machine’s GPU and your own data; only adapter updates leave')
     .argument('<url>', 'the join link, http://…/join/TOKEN')
-    .requiredOption('--data <file>', 'training data: JSONL, JSON, CSV or TSV; repeat for several', collect)
+    .requiredOption(
+      '--data <file>',
+      'training data, or for a dpo run preference pairs, in any known format; repeat for several',
+      collect,
+    )
     .option('--name <name>', 'how the operator sees this participant', participantName, hostname().slice(0, 80))
     .option('--rounds <n>', 'leave after this many accepted updates', integer(1))
     .option('--state-dir <dir>', 'resume tokens, unsent updates, cached models', STATE_DIRECTORY)
@@ -47,7 +51,7 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
   const { origin, token } = parseJoinLink(link);
   const { run, model: offered } = await fetchRun(origin, token);
   note(
-    `run "${run.config.name}": ${run.config.algorithm.id}, ${run.config.rounds} rounds of ${run.config.steps} steps on ${offered.title}`,
+    `run "${run.config.name}": ${TASKS[run.config.task]} with ${run.config.algorithm.id}, ${run.config.rounds} rounds of ${run.config.steps} steps on ${offered.title}`,
   );
 
   const stateId = createHash('sha256').update(`${origin} ${run.runId} ${options.name}`).digest('hex').slice(0, 24);
@@ -64,8 +68,9 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
   const directory = await cacheModel(new URL(offered.url, origin), join(options.stateDir, 'models'), download.transfer);
   download.end();
   const source = await openModelDirectory(directorySource(directory));
-  const { template, maxSeqLength, lora } = run.config;
-  const { examples } = await loadData(options.data, { tokenizer: await openTokenizer(source), template, maxSeqLength });
+  const { task, maxSeqLength, lora } = run.config;
+  const data = await loadTrainingData(options.data, task, run.config, await openTokenizer(source));
+  const rows = rowCount(data);
   const host = createTrainerHost({
     openGpu: () => openGpuFor(offered.parameters, (options.software ?? false) || offered.allowSoftware),
     source,
@@ -76,8 +81,10 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
   });
   const { adapter } = (await host.opened()).gpu;
   const checkpoints = storageSlot(storage, 'checkpoint');
-  const updateBytes = adapterLayout(source.config, lora).length * (run.config.updateDtype === 'f16' ? 2 : 4);
-  note(`${examples.length} training rows stay here; ${formatBytes(updateBytes)} of adapter update leave each round`);
+  const vectors = 1 + (algorithmOf(run.config.algorithm).extras?.length ?? 0);
+  const updateBytes = vectors * adapterLayout(source.config, lora).length * (run.config.updateDtype === 'f16' ? 2 : 4);
+  const kind = task === 'dpo' ? 'preference pairs' : 'training rows';
+  note(`${rows} ${kind} stay here; ${formatBytes(updateBytes)} of adapter update leave each round`);
 
   const socket = connectParticipant(
     origin,
@@ -95,11 +102,14 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
   const left = new Promise<void>((resolve) => {
     leave = resolve;
   });
+  const baseModel = progressBar('base model');
+  const onReference = (progress: { readonly pairs: number; readonly totalPairs: number }) =>
+    baseModel.update(progress.pairs, progress.totalPairs);
   const participant = createParticipant({
-    trainer: localTrainer(host, examples, { checkpoints, onNotice: note }),
+    trainer: taskTrainer(host, data, run.config, { checkpoints, onNotice: note, onReference }),
     transport: socketTransport(socket, origin),
     storage,
-    examples: examples.length,
+    examples: rows,
     now: Date.now,
     onActivity(activity) {
       if (activity.kind === 'training' && activity.step === 0)
@@ -119,7 +129,7 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
       bar.update(
         record.step,
         run.config.steps,
-        `loss ${record.lossNats.toFixed(4)}, ${record.tokensPerSecond.toFixed(0)} tokens/s`,
+        `loss ${record.lossNats.toFixed(4)}${rewardNote(record.rewards)}, ${record.tokensPerSecond.toFixed(0)} tokens/s`,
       );
       if (record.step === run.config.steps) bar.end();
       log.write({
@@ -127,6 +137,7 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
         step: record.step,
         loss: record.lossNats,
         tokens_per_second: record.tokensPerSecond,
+        ...(record.rewards && { reward_margin: record.rewards.margin, reward_accuracy: record.rewards.accuracy }),
       });
     },
   });
@@ -161,6 +172,15 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
     await log.close();
   }
   printEnd(options, final ?? run, accepted);
+}
+
+const TASKS = { sft: 'responses', dpo: 'preferences (DPO)' } as const satisfies Record<
+  RunView['config']['task'],
+  string
+>;
+
+function rewardNote(rewards: Rewards | undefined): string {
+  return rewards ? `, margin ${rewards.margin.toFixed(3)}, accuracy ${rewards.accuracy.toFixed(2)}` : '';
 }
 
 function printEnd(options: JoinOptions, run: RunView, accepted: number): void {

@@ -1,14 +1,12 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { parseDataset } from '@cotune/fl-core';
 import type { RunConfig } from '@cotune/fl-core/protocol';
 import { quantizeModel } from '@cotune/kernels';
 import { directorySink, directorySource } from '@cotune/kernels/node';
 import { Command } from 'commander';
 import { type Coordinator, startCoordinator } from '../coordinator.ts';
 import { assets } from '../demo/assets.ts';
-import type { HeldOutFile } from '../evaluator/held-out.ts';
+import { countRows, type HeldOutFile } from '../evaluator/held-out.ts';
 import { createLog } from '../log.ts';
 import { requireDirectory } from './model.ts';
 import { collect, integer } from './options.ts';
@@ -42,7 +40,7 @@ export function serveCommand(): Command {
     )
     .option(
       '--evaluation <file>',
-      'held-out data to evaluate rounds on; its id is the file’s name; repeat for several',
+      'held-out rows, or preference pairs for dpo runs, to evaluate rounds on; its id is the file’s name; repeat for several',
       collect,
     )
     .option(
@@ -114,8 +112,8 @@ async function openRun(coordinator: Coordinator, config: RunConfig): Promise<str
 /** A held-out file, once it is known to have rows. */
 async function heldOutFile(file: string): Promise<HeldOutFile> {
   if (!existsSync(file)) throw new UserError(`no such file: ${file}`);
-  const { rows } = await parseDataset(await readFile(file), { fileName: basename(file) });
-  if (rows.length === 0) throw new UserError(`no usable row to evaluate on in ${file}`);
+  const { sft, dpo } = await countRows(file);
+  if (sft === 0 && dpo === 0) throw new UserError(`no usable row or preference pair to evaluate on in ${file}`);
   return { id: slug(basename(file)), title: basename(file), file: resolve(file) };
 }
 

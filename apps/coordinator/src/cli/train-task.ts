@@ -1,17 +1,16 @@
+import type { RunConfig } from '@cotune/fl-core';
 import {
   type ModelSource,
-  type PreferencePair,
   type Resumption,
   type TokenizedExample,
-  type Trainer,
   type TrainerHost,
   trainPairsResumably,
   trainResumably,
 } from '@cotune/kernels';
-import { loadData, loadTokens } from './data.ts';
+import { rowCount, type TokeniseConfig, type TrainingData } from '../participant/training-data.ts';
+import { loadTokenRows, loadTrainingData } from './data.ts';
 import { openTokenizer } from './model.ts';
 import { progressBar } from './output.ts';
-import { loadPairs, loadPairTokens } from './preference-data.ts';
 import type { TrainOptions } from './train-options.ts';
 
 /** What every task reports of a step; `step` counts from 0. */
@@ -46,93 +45,60 @@ export interface Task {
 
 /** Reads the data of the task. Throws UserError when nothing of it can be used. */
 export async function openTask(options: TrainOptions, source: ModelSource): Promise<Task> {
-  switch (options.task) {
-    case 'sft':
-      return supervised(options, source);
-    case 'dpo':
-      return preferences(options, source);
-    default:
-      return options.task satisfies never;
-  }
-}
-
-function stepOptions({ steps, batch, lr, clip, weightDecay, seed }: TrainOptions) {
-  return { steps, batchSize: batch, learningRate: lr, clipNorm: clip, weightDecay, dropoutSeed: seed };
-}
-
-/** The rows at these indices. */
-function pick<Row>(rows: readonly Row[], indices: readonly number[]): Row[] {
-  return indices.map((index) => {
-    const row = rows[index];
-    if (row === undefined) throw new RangeError(`row ${index} of ${rows.length}`);
-    return row;
-  });
-}
-
-async function supervised(options: TrainOptions, source: ModelSource): Promise<Task> {
-  const { examples } =
-    options.tokens === undefined
-      ? await loadData(options.data ?? [], {
-          tokenizer: await openTokenizer(source),
-          template: options.template,
-          maxSeqLength: Math.min(options.seq, source.config.maxPositions),
-        })
-      : await loadTokens(options.tokens, source.config);
+  const data = await readData(options, source);
   return {
-    rows: examples.length,
-    examples: (rows) => pick(examples, rows),
-    train: (host, run) => trainResumably(host, examples, { ...stepOptions(options), ...run }),
+    rows: rowCount(data),
+    examples: (rows) => rows.flatMap((index) => sequencesOf(data, index)),
+    train: (host, run) => trainTask(host, data, options, run),
   };
+}
+
+async function readData(options: TrainOptions, source: ModelSource): Promise<TrainingData> {
+  if (options.tokens !== undefined) return loadTokenRows(options.tokens, options.task, source.config);
+  const config: TokeniseConfig = {
+    dpo: dpoOf(options),
+    template: options.template,
+    maxSeqLength: Math.min(options.seq, source.config.maxPositions),
+  };
+  return loadTrainingData(options.data ?? [], options.task, config, await openTokenizer(source));
 }
 
 /** β where none is given: that of the paper's dialogue experiments, of trl and of OpenFedLLM. */
 const DEFAULT_BETA = 0.1;
 
-async function preferences(options: TrainOptions, source: ModelSource): Promise<Task> {
-  const { pairs } =
-    options.tokens === undefined
-      ? await loadPairs(options.data ?? [], {
-          tokenizer: await openTokenizer(source),
-          template: options.template,
-          maxSeqLength: Math.min(options.seq, source.config.maxPositions),
-          maxPromptLength: options.promptSeq,
-        })
-      : await loadPairTokens(options.tokens, source.config);
-  return {
-    rows: pairs.length,
-    examples: (rows) => pick(pairs, rows).flatMap(({ chosen, rejected }) => [chosen, rejected]),
-    async train(host, { onStep, ...run }) {
-      return trainPairsResumably(host, await withReference(await host.trainer(), pairs, run.order), {
-        ...stepOptions(options),
-        ...run,
-        beta: options.beta ?? DEFAULT_BETA,
-        onStep: ({ rewardMargin, rewardAccuracy, ...step }) =>
-          onStep({ ...step, rewards: { margin: rewardMargin, accuracy: rewardAccuracy } }),
-      });
-    },
-  };
+function dpoOf({ beta = DEFAULT_BETA, promptSeq }: TrainOptions): RunConfig['dpo'] {
+  return promptSeq === undefined ? { beta } : { beta, maxPromptLength: promptSeq };
 }
 
-/**
- * Pairs that are met more than once are asked of the base model once, beforehand, instead of in every step: it never
- * changes, and is a third of a step's work.
- */
-async function withReference(
-  trainer: Trainer,
-  pairs: readonly PreferencePair[],
-  order: readonly number[],
-): Promise<readonly PreferencePair[]> {
-  const met = [...new Set(order)];
-  if (met.length === order.length) return pairs;
+function sequencesOf(data: TrainingData, index: number): TokenizedExample[] {
+  if (data.task === 'dpo') {
+    const pair = data.pairs[index];
+    if (pair) return [pair.chosen, pair.rejected];
+  } else {
+    const example = data.examples[index];
+    if (example) return [example];
+  }
+  throw new RangeError(`row ${index} of ${rowCount(data)}`);
+}
+
+async function trainTask(
+  host: TrainerHost,
+  data: TrainingData,
+  options: TrainOptions,
+  { onStep, ...run }: TaskRun,
+): Promise<Float32Array> {
+  const { steps, batch, lr, clip, weightDecay, seed } = options;
+  const course = { ...run, steps, batchSize: batch, learningRate: lr, clipNorm: clip, weightDecay, dropoutSeed: seed };
+  if (data.task === 'sft') return trainResumably(host, data.examples, { ...course, onStep });
   const bar = progressBar('base model');
-  const onProgress = (progress: { readonly pairs: number; readonly totalPairs: number }) =>
-    bar.update(progress.pairs, progress.totalPairs);
-  const known = await trainer.referenceLogProbs(pick(pairs, met), { onProgress });
-  bar.end();
-  const all = [...pairs];
-  met.forEach((index, i) => {
-    const pair = all[index];
-    if (pair) all[index] = { ...pair, reference: known[i] };
+  return trainPairsResumably(host, data.pairs, {
+    ...course,
+    beta: dpoOf(options).beta,
+    onReference({ pairs, totalPairs }) {
+      bar.update(pairs, totalPairs);
+      if (pairs === totalPairs) bar.end();
+    },
+    onStep: ({ rewardMargin, rewardAccuracy, ...step }) =>
+      onStep({ ...step, rewards: { margin: rewardMargin, accuracy: rewardAccuracy } }),
   });
-  return all;
 }

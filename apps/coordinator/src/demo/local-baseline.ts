@@ -1,7 +1,8 @@
 import { ALGORITHMS, cosineLearningRate, exampleOrder, roundSeed } from '@cotune/fl-core';
 import type { HeldOutMetrics, RunConfig } from '@cotune/fl-core/protocol';
-import { adapterLayout, createTrainer, hostOf, initAdapter, type Model, type TokenizedExample } from '@cotune/kernels';
-import { localTrainer } from '../participant/trainer.ts';
+import { adapterLayout, createTrainer, hostOf, initAdapter, type Model } from '@cotune/kernels';
+import { type HeldOutSet, measure } from '../evaluator/measure.ts';
+import { rowCount, type TrainingData, taskTrainer } from '../participant/training-data.ts';
 
 /**
  * What each participant reaches alone: the same number of optimiser steps, seeds, order of rows and learning rates as in
@@ -12,8 +13,8 @@ import { localTrainer } from '../participant/trainer.ts';
 export async function localBaseline(
   model: Model,
   config: RunConfig,
-  shards: readonly (readonly TokenizedExample[])[],
-  heldOut: readonly TokenizedExample[],
+  shards: readonly TrainingData[],
+  heldOut: HeldOutSet,
   onProgress: (doneSteps: number, totalSteps: number) => void,
 ): Promise<HeldOutMetrics[]> {
   const start = initAdapter(adapterLayout(model.config, config.lora), config.seed);
@@ -22,14 +23,14 @@ export async function localBaseline(
   const metrics: HeldOutMetrics[] = [];
   const trainer = await createTrainer(model, config.lora);
   let done = 0;
-  for (const [ordinal, examples] of shards.entries()) {
-    const local = localTrainer(hostOf(trainer), examples);
+  for (const [ordinal, data] of shards.entries()) {
+    const local = taskTrainer(hostOf(trainer), data, config);
     let weights: Float32Array = start;
     for (let round = 0; round < config.rounds; round++) {
       const seed = roundSeed(config.seed, round, ordinal);
       weights = await local.train({
         weights,
-        order: exampleOrder({ examples: examples.length, count: config.steps * config.batchSize, seed }),
+        order: exampleOrder({ examples: rowCount(data), count: config.steps * config.batchSize, seed }),
         steps: config.steps,
         batchSize: config.batchSize,
         learningRate: cosineLearningRate({
@@ -47,8 +48,7 @@ export async function localBaseline(
       });
     }
     trainer.setAdapter(weights);
-    const { lossNats, exactMatch, rows, labelTokens } = await trainer.evaluate(heldOut);
-    metrics.push({ lossNats, accuracy: exactMatch, rows, labelTokens });
+    metrics.push(await measure(trainer, heldOut));
   }
   trainer.destroy();
   return metrics;

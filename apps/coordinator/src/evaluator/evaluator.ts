@@ -1,15 +1,16 @@
 import type { HeldOutMetrics, RunConfig } from '@cotune/fl-core';
-import { createTrainer, type Gpu, loadModel, type Model, type TokenizedExample, type Trainer } from '@cotune/kernels';
+import { createTrainer, type Gpu, loadModel, type Model, type Trainer } from '@cotune/kernels';
 import { openNodeGpu } from '@cotune/kernels/node';
 import type { Log } from '../log.ts';
 import type { HeldOutCatalog } from './held-out.ts';
+import { type HeldOutSet, measure } from './measure.ts';
 import type { ModelCatalog } from './model-catalog.ts';
 
 /** The coordinator's own engine: measures adapters on held-out data. */
 export interface Evaluator {
   /**
-   * Loss in nats per label token and share of rows answered exactly. Evaluations run one after another; the GPU is opened
-   * and the model loaded for the first one. A diverged adapter's loss may be NaN.
+   * Held-out metrics of the run's task; see `measure`. Evaluations run one after another; the GPU is opened and the model
+   * loaded for the first one. A diverged adapter's loss may be NaN.
    * Throws GpuError where there is no WebGPU.
    */
   evaluate(job: { config: RunConfig; evaluationId: string; vector: Float32Array }): Promise<HeldOutMetrics>;
@@ -19,7 +20,7 @@ export interface Evaluator {
 interface Bench {
   readonly key: string;
   readonly trainer: Trainer;
-  readonly examples: readonly TokenizedExample[];
+  readonly set: HeldOutSet;
 }
 
 export function createEvaluator(options: { models: ModelCatalog; heldOut: HeldOutCatalog; log: Log }): Evaluator {
@@ -49,8 +50,8 @@ export function createEvaluator(options: { models: ModelCatalog; heldOut: HeldOu
 
   /** The model, the adapter's programs and the tokenised rows stay until another run needs others. */
   const prepare = async (config: RunConfig, evaluationId: string): Promise<Bench> => {
-    const { modelId, lora, template, maxSeqLength } = config;
-    const key = JSON.stringify([modelId, lora, template, maxSeqLength, evaluationId]);
+    const { modelId, lora, task, dpo, template, maxSeqLength } = config;
+    const key = JSON.stringify([modelId, lora, task, dpo, template, maxSeqLength, evaluationId]);
     if (bench?.key === key) return bench;
     bench?.trainer.destroy();
     bench = undefined;
@@ -59,17 +60,16 @@ export function createEvaluator(options: { models: ModelCatalog; heldOut: HeldOu
       discard();
       loaded = { modelId, model: await loadModel(await openOnce(), source) };
     }
-    const examples = await heldOut.examples(evaluationId, source, config);
-    bench = { key, trainer: await createTrainer(loaded.model, lora), examples };
+    const set = await heldOut.set(evaluationId, source, config);
+    bench = { key, trainer: await createTrainer(loaded.model, lora, { longestRow: maxSeqLength }), set };
     return bench;
   };
 
   const evaluate: Evaluator['evaluate'] = async ({ config, evaluationId, vector }) => {
     try {
-      const { trainer, examples } = await prepare(config, evaluationId);
+      const { trainer, set } = await prepare(config, evaluationId);
       trainer.setAdapter(vector);
-      const { lossNats, exactMatch, rows, labelTokens } = await trainer.evaluate(examples);
-      return { lossNats, accuracy: exactMatch, rows, labelTokens };
+      return await measure(trainer, set);
     } catch (error) {
       const lost = (error as { code?: string }).code === 'device-lost';
       if (lost) {

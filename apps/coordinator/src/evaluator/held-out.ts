@@ -1,38 +1,83 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { FlError, loadTokenizer, parseDataset, type RunConfig, tokenizeRows } from '@cotune/fl-core';
-import type { ModelSource, TokenizedExample } from '@cotune/kernels';
+import { DataError, FlError, loadTokenizer, type RunConfig } from '@cotune/fl-core';
+import type { ModelSource } from '@cotune/kernels';
+import { type ParsedRows, parseRows } from '../participant/training-data.ts';
+import { type HeldOutSet, heldOutSet } from './measure.ts';
 
 /** Held-out data that runs may be evaluated on; never sent to participants. */
 export interface HeldOutFile {
   readonly id: string;
   readonly title: string;
+  /** Rows or preference pairs in any format that participants' data may have; the run's task says which. */
   readonly file: string;
 }
 
+type Task = RunConfig['task'];
+
 export interface HeldOutCatalog {
+  /** `rows` are those of the task that the file is for. */
   list(): Promise<{ id: string; title: string; rows: number }[]>;
-  has(evaluationId: string): boolean;
-  /** Tokenised as participants tokenise theirs. Throws FlError 'not-found' or 'invalid' when no row is usable. */
-  examples(evaluationId: string, source: ModelSource, config: RunConfig): Promise<TokenizedExample[]>;
+  /** Throws FlError 'not-found', or 'invalid' when the file has no row of this task. */
+  requireRows(evaluationId: string, task: Task): Promise<void>;
+  /** Tokenised as participants tokenise theirs. Throws as `requireRows` does, and 'invalid' when no row fits the run. */
+  set(evaluationId: string, source: ModelSource, config: RunConfig): Promise<HeldOutSet>;
 }
 
 export function createHeldOutCatalog(files: readonly HeldOutFile[]): HeldOutCatalog {
   const byId = new Map(files.map((file) => [file.id, file]));
-  const read = async ({ file }: HeldOutFile) => parseDataset(await readFile(file), { fileName: basename(file) });
+  const known = (evaluationId: string): HeldOutFile => {
+    const file = byId.get(evaluationId);
+    if (file) return file;
+    const ids = [...byId.keys()].join(', ') || 'none';
+    throw new FlError('not-found', `unknown evaluation "${evaluationId}": this coordinator has ${ids}`);
+  };
   return {
-    has: (evaluationId) => byId.has(evaluationId),
     list: () =>
       Promise.all(
-        files.map(async (file) => ({ id: file.id, title: file.title, rows: (await read(file)).rows.length })),
+        files.map(async ({ id, title, file }) => {
+          const { sft, dpo } = await countRows(file);
+          return { id, title, rows: Math.max(sft, dpo) };
+        }),
       ),
-    async examples(evaluationId, source, { template, maxSeqLength }) {
-      const file = byId.get(evaluationId);
-      if (!file) throw new FlError('not-found', `unknown evaluation "${evaluationId}"`);
-      const tokenizer = loadTokenizer(await source.tokenizerJson(), source.config);
-      const { examples } = tokenizeRows((await read(file)).rows, { tokenizer, template, maxSeqLength });
-      if (examples.length === 0) throw new FlError('invalid', `no usable row in ${file.title}`);
-      return examples;
+    async requireRows(evaluationId, task) {
+      const { file } = known(evaluationId);
+      const counts = await countRows(file);
+      if (counts[task] === 0) throw new FlError('invalid', misfit(file, task, counts));
+    },
+    async set(evaluationId, source, config) {
+      const { file } = known(evaluationId);
+      const parsed = await readRows(file, config.task);
+      if (parsed.rows.length === 0) throw new FlError('invalid', misfit(file, config.task, await countRows(file)));
+      return heldOutSet(parsed, config, loadTokenizer(await source.tokenizerJson(), source.config));
     },
   };
+}
+
+const readRows = async (file: string, task: Task): Promise<ParsedRows> =>
+  parseRows(task, await readFile(file), { fileName: basename(file) });
+
+/** Rows that a file has for either task; 0 where it cannot be read as data of that task at all. */
+export async function countRows(file: string): Promise<Record<Task, number>> {
+  const count = async (task: Task): Promise<number> => {
+    try {
+      return (await readRows(file, task)).rows.length;
+    } catch (error) {
+      if (error instanceof DataError) return 0;
+      throw error;
+    }
+  };
+  return { sft: await count('sft'), dpo: await count('dpo') };
+}
+
+const WANTED = {
+  sft: 'prompts with their responses',
+  dpo: 'preference pairs (prompt, chosen and rejected, or whole dialogues as chosen and rejected)',
+} as const satisfies Record<Task, string>;
+
+function misfit(file: string, task: Task, counts: Record<Task, number>): string {
+  const other = task === 'dpo' ? 'sft' : 'dpo';
+  const has =
+    counts[other] > 0 ? `it has ${counts[other]} rows of ${WANTED[other]}, for ${other} runs` : 'no row is usable';
+  return `${basename(file)}: expected ${WANTED[task]} to evaluate a ${task} run on, but ${has}`;
 }

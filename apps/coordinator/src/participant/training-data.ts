@@ -13,6 +13,7 @@ import {
 } from '@cotune/fl-core';
 import {
   type CheckpointStore,
+  type PairProgress,
   type PairStepRecord,
   type PreferencePair,
   type Resumption,
@@ -98,6 +99,8 @@ export interface LocalTrainerOptions {
   /** Where the step at hand survives this process; without it a round begins anew after a restart. */
   readonly checkpoints?: CheckpointStore;
   readonly onNotice?: (message: string) => void;
+  /** How far the base model is with pairs that a round meets more than once, before its first step. */
+  readonly onReference?: PairProgress['onProgress'];
 }
 
 /**
@@ -120,6 +123,7 @@ export function taskTrainer(
       return trainPairsResumably(host, data.pairs, {
         ...course,
         beta: dpo.beta,
+        onReference: options.onReference,
         onStep: ({ rewardAccuracy, rewardMargin, ...record }) =>
           onStep({ ...common(record), rewards: { accuracy: rewardAccuracy, margin: rewardMargin } }),
       });
