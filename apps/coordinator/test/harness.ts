@@ -144,8 +144,7 @@ export const hello = (token: string, name = CLIENT.name) => ({
   client: { ...CLIENT, name },
 });
 
-export function memoryStorage(): ParticipantStorage {
-  const values = new Map<string, Uint8Array>();
+export function memoryStorage(values = new Map<string, Uint8Array>()): ParticipantStorage {
   return {
     get: async (key) => values.get(key),
     set: async (key, value) => void values.set(key, value),
@@ -153,10 +152,11 @@ export function memoryStorage(): ParticipantStorage {
   };
 }
 
-/** Deterministic training without a GPU: a different, seeded direction for every participant and round. */
+/** Deterministic training without a GPU: a different, seeded direction for every participant and round, against the rule's drift. */
 export const seededTrainer = (name: string): LocalTrainer => ({
-  async train({ weights, seed, steps, onStep }) {
-    const trained = weights.map((w, i) => w + 0.01 * Math.sin(i + 1 + (seed % 97) + name.length));
+  async train({ weights, seed, steps, learningRate, rule, onStep }) {
+    const against = (i: number) => steps * learningRate * (rule.drift?.[i] ?? 0);
+    const trained = weights.map((w, i) => w + 0.01 * Math.sin(i + 1 + (seed % 97) + name.length) - against(i));
     for (let step = 1; step <= steps; step++)
       onStep({ step, lossNats: 2 / step, gradNorm: 1, tokensPerSecond: 100, ms: 1 });
     return trained;
