@@ -14,6 +14,8 @@ export * from './algorithms/state-codec.ts';
 export * from './algorithms/weighted-mean.ts';
 export * from './data/card.ts';
 export * from './data/card-figures.ts';
+export * from './data/chat-template.ts';
+export * from './data/dialogue-tokens.ts';
 export * from './data/error.ts';
 export * from './data/parse-dataset.ts';
 export * from './data/parse-preferences.ts';

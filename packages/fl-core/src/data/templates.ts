@@ -50,3 +50,7 @@ export function dialoguePrompt(template: TemplateId, [first = '', ...rest]: read
 
 export type TemplateId = keyof typeof TEMPLATES;
 export const TEMPLATE_IDS = Object.keys(TEMPLATES) as [TemplateId, ...TemplateId[]];
+
+/** What a run can be set to: one of ours, or the chat template that the model brings (`openTemplate`). */
+export const TEMPLATE_CHOICES = [...TEMPLATE_IDS, 'chat'] as const;
+export type TemplateChoice = (typeof TEMPLATE_CHOICES)[number];

@@ -1,6 +1,6 @@
+import { dialogueTokens } from './dialogue-tokens.ts';
 import type { PreferenceRow } from './parse-preferences.ts';
 import type { RejectedRow } from './row.ts';
-import { dialoguePrompt, TEMPLATES } from './templates.ts';
 import { NO_LABEL, type TokeniseOptions, type TokenizedRow } from './tokenise.ts';
 
 /** A preference pair as the model is trained on it: two sequences that begin with the same prompt. */
@@ -23,16 +23,13 @@ export function tokenizePair(
   row: Pick<PreferenceRow, 'turns' | 'chosen' | 'rejected'>,
   { template, tokenizer, maxSeqLength, maxPromptLength = Math.ceil(maxSeqLength / 2) }: TokenisePairOptions,
 ): (TokenizedPair & { readonly truncated: boolean }) | { readonly reason: string } {
-  const promptText = dialoguePrompt(template, row.turns);
-  const promptIds = tokenizer.encode(promptText, { bos: true });
-  const [chosen = [], rejected = []] = [row.chosen, row.rejected].map((answer) => [
-    ...tokenizer.encode(promptText + TEMPLATES[template].completion(answer), { bos: true }),
-    tokenizer.eosId,
-  ]);
+  const one = dialogueTokens([...row.turns, row.chosen], template, tokenizer);
+  const other = dialogueTokens([...row.turns, row.rejected], template, tokenizer);
+  if ('reason' in one) return one;
+  if ('reason' in other) return other;
+  const [chosen, rejected] = [one.ids, other.ids];
   // The prompt's last token may melt into an answer's first; then it belongs to both answers.
-  let learntFrom = 1;
-  const shared = (id: number | undefined, t: number) => id === chosen[t] && id === rejected[t];
-  while (learntFrom < promptIds.length && shared(promptIds[learntFrom], learntFrom)) learntFrom++;
+  const learntFrom = Math.min(one.answers.at(-1)?.from ?? 1, other.answers.at(-1)?.from ?? 1);
   const excess = Math.max(0, Math.max(chosen.length, rejected.length) - maxSeqLength);
   const cut = Math.min(excess, Math.max(0, learntFrom - Math.max(1, maxPromptLength)));
   const first = learntFrom - cut;

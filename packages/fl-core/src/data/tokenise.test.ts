@@ -108,9 +108,53 @@ describe('tokenizeRow', () => {
     });
   });
 
-  it('has nothing but BOS without a label when the prompt is empty', () => {
-    const row = tokenizeRow({ prompt: '', response: 'b' }, options);
-    expect(row).toEqual({ inputIds: [1, ...ids('▁▁', 'b'), 2], labels: [NO_LABEL, ...ids('▁▁', 'b'), 2] });
+  it('learns text without a prompt as it is, whatever the template', () => {
+    for (const template of TEMPLATE_IDS) {
+      const row = tokenizeRow({ prompt: '', response: 'b' }, { ...options, template });
+      expect(row).toEqual({ inputIds: [1, ...ids('▁', 'b'), 2], labels: [NO_LABEL, ...ids('▁', 'b'), 2] });
+    }
+  });
+
+  it('learns every answer of a conversation, each up to its EOS', () => {
+    const row = { history: [{ prompt: 'the', response: 'ne' }], prompt: ':', response: 'er' };
+    expect(tokenizeRow(row, { ...options, template: 'plain' })).toEqual({
+      inputIds: [1, ...ids('▁th', 'e', '▁ne'), 2, ...ids('▁', '<0x0A>', '<0x0A>', ':', '▁', 'er'), 2],
+      labels: [
+        ...[NO_LABEL, NO_LABEL, NO_LABEL, ...ids('▁ne'), 2],
+        ...[NO_LABEL, NO_LABEL, NO_LABEL, NO_LABEL, ...ids('▁', 'er'), 2],
+      ],
+    });
+    const cut = tokenizeRows([{ ...row, line: 1 }], { ...options, maxSeqLength: 5 });
+    expect(cut.examples[0]?.inputIds).toEqual([1, ...ids('▁th', 'e', '▁ne'), 2]);
+    expect(cut.truncatedRows).toBe(1); // though its last token is an EOS
+  });
+
+  it('gives back each answer of any conversation, and nothing of its questions', () => {
+    const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 }).map((raw) => raw.replaceAll('▁', '_'));
+    const pair = fc.record({ prompt: text, response: text });
+    fc.assert(
+      fc.property(
+        fc.array(pair, { maxLength: 3 }),
+        pair,
+        fc.constantFrom(...TEMPLATE_IDS),
+        (history, last, template) => {
+          const row = tokenizeRow({ history, ...last }, { template, tokenizer, maxSeqLength: 4096 });
+          if ('reason' in row) throw new Error(row.reason);
+          const { inputIds, labels } = row;
+          const starts = labels.flatMap((label, t) => (label !== NO_LABEL && labels[t - 1] === NO_LABEL ? [t] : []));
+          const runs = starts.map((from) => inputIds.slice(from, labels.indexOf(2, from) + 1));
+          expect(labels.filter((label) => label !== NO_LABEL)).toEqual(runs.flat());
+          const ends = [...history, last].map(({ response }) => TEMPLATES[template].completion(response));
+          expect(runs).toHaveLength(ends.length);
+          // A run may begin with the end of its question, where they share a token.
+          for (const [i, run] of runs.entries()) {
+            expect(tokenizer.decode(run.slice(0, -1)).endsWith(ends[i]?.slice(1) ?? '')).toBe(true);
+            expect(run.at(-1)).toBe(2);
+          }
+          expect(inputIds.filter((id) => id === 2)).toHaveLength(ends.length);
+        },
+      ),
+    );
   });
 
   it('cuts at the limit, and rejects a row when no label is left', () => {

@@ -1,5 +1,7 @@
+import type { ChatTemplate } from './chat-template.ts';
+import { type DialogueTokens, dialogueTokens } from './dialogue-tokens.ts';
 import type { DataRow, RejectedRow } from './row.ts';
-import { TEMPLATES, type TemplateId } from './templates.ts';
+import type { TemplateId } from './templates.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 /** The label of a position that has no loss. */
@@ -12,31 +14,53 @@ export interface TokenizedRow {
 }
 
 export interface TokeniseOptions {
-  readonly template: TemplateId;
+  /** One of ours by its id, or the model's own (`loadChatTemplate`). */
+  readonly template: TemplateId | ChatTemplate;
   readonly tokenizer: Tokenizer;
   readonly maxSeqLength: number;
 }
 
 /**
- * One row as the model is trained on it: BOS, the templated text, EOS, cut at `maxSeqLength` tokens. What is learnt
- * begins where the ids of prompt and response together first differ from those of the prompt alone, so that it does
- * not depend on any tokenizer's way of splitting a heading. Rejected when the prompt fills all of it.
+ * One row as the model is trained on it: BOS, the templated dialogue with every answer learnt, its EOS included, cut at
+ * `maxSeqLength` tokens. A row without a prompt is text to be learnt as it is: BOS, text, EOS. Rejected when what comes
+ * before the first answer fills all of it.
  */
-export function tokenizeRow(
-  row: Pick<DataRow, 'prompt' | 'response'>,
+export function tokenizeRow(row: DialogueRow, options: TokeniseOptions): TokenizedRow | { readonly reason: string } {
+  const result = fitRow(row, options);
+  return 'reason' in result ? result : result.example;
+}
+
+type DialogueRow = Pick<DataRow, 'history' | 'prompt' | 'response'>;
+
+function fitRow(
+  row: DialogueRow,
   { template, tokenizer, maxSeqLength }: TokeniseOptions,
-): TokenizedRow | { readonly reason: string } {
-  const { prompt, completion } = TEMPLATES[template];
-  const promptText = prompt(row.prompt);
-  const promptIds = tokenizer.encode(promptText, { bos: true });
-  const all = [...tokenizer.encode(promptText + completion(row.response), { bos: true }), tokenizer.eosId];
-  let learntFrom = 1;
-  while (learntFrom < promptIds.length && promptIds[learntFrom] === all[learntFrom]) learntFrom++;
-  if (learntFrom >= maxSeqLength) {
-    return { reason: `has a prompt of ${learntFrom} tokens, expected fewer than the ${maxSeqLength} of a sequence` };
+): { readonly example: TokenizedRow; readonly truncated: boolean } | { readonly reason: string } {
+  const { history = [], prompt, response } = row;
+  const tokens =
+    prompt === '' && history.length === 0
+      ? textTokens(response, tokenizer)
+      : dialogueTokens(
+          [...history.flatMap((turn) => [turn.prompt, turn.response]), prompt, response],
+          template,
+          tokenizer,
+        );
+  if ('reason' in tokens) return tokens;
+  const first = tokens.answers[0]?.from ?? tokens.ids.length;
+  if (first >= maxSeqLength) {
+    return { reason: `has a prompt of ${first} tokens, expected fewer than the ${maxSeqLength} of a sequence` };
   }
-  const inputIds = all.slice(0, maxSeqLength);
-  return { inputIds, labels: inputIds.map((id, i) => (i < learntFrom ? NO_LABEL : id)) };
+  const inputIds = tokens.ids.slice(0, maxSeqLength);
+  const labels: number[] = inputIds.map(() => NO_LABEL);
+  for (const { from, to } of tokens.answers) {
+    for (let t = from; t < to && t < inputIds.length; t++) labels[t] = inputIds[t] ?? NO_LABEL;
+  }
+  return { example: { inputIds, labels }, truncated: tokens.ids.length > maxSeqLength };
+}
+
+function textTokens(text: string, tokenizer: Tokenizer): DialogueTokens {
+  const ids = [...tokenizer.encode(text, { bos: true }), tokenizer.eosId];
+  return { ids, answers: [{ from: 1, to: ids.length }] };
 }
 
 /** Every row, with those that do not fit rejected; `rows[i]` is the row of `examples[i]`. */
@@ -54,14 +78,14 @@ export function tokenizeRows(
   const rejected: RejectedRow[] = [];
   let truncatedRows = 0;
   for (const row of rows) {
-    const result = tokenizeRow(row, options);
-    if ('reason' in result) rejected.push({ line: row.line, reason: result.reason });
-    else {
-      examples.push(result);
-      kept.push(row);
-      if (result.inputIds.length === options.maxSeqLength && result.inputIds.at(-1) !== options.tokenizer.eosId)
-        truncatedRows++;
+    const result = fitRow(row, options);
+    if ('reason' in result) {
+      rejected.push({ line: row.line, reason: result.reason });
+      continue;
     }
+    examples.push(result.example);
+    kept.push(row);
+    if (result.truncated) truncatedRows++;
   }
   return { examples, rows: kept, rejected, truncatedRows };
 }

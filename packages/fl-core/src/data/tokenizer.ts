@@ -4,6 +4,8 @@ import { DataError } from './error.ts';
 export interface Tokenizer {
   readonly bosId: number;
   readonly eosId: number;
+  /** The special tokens by the way they are written. */
+  readonly special: ReadonlyMap<string, number>;
   /**
    * Token ids of a text, after the beginning-of-sequence token when `bos` is set. Text that spells a special token
    * (`</s>` in somebody's data) is read as ordinary characters, as sentencepiece does; `special: true` makes it the token.
@@ -27,7 +29,7 @@ const EOS_NAMES = ['</s>', '<|end_of_text|>', '<|endoftext|>', '<|eot_id|>'];
  * special tokens are found by their usual names. Throws DataError 'bad-tokenizer'.
  */
 export function loadTokenizer(tokenizerJson: string, ids?: SpecialIds): Tokenizer {
-  const { whole, ordinary } = build(tokenizerJson);
+  const { whole, ordinary, special } = build(tokenizerJson);
   const bosId = ids?.bosTokenId ?? findId(whole, BOS_NAMES, 'beginning-of-sequence');
   const eosId = ids?.eosTokenIds[0] ?? findId(whole, EOS_NAMES, 'end-of-sequence');
   for (const [name, id] of [
@@ -44,22 +46,32 @@ export function loadTokenizer(tokenizerJson: string, ids?: SpecialIds): Tokenize
   return {
     bosId,
     eosId,
-    encode(text, { bos, special = false }) {
-      const encoded = text === '' ? [] : (special ? whole : ordinary).encode(text, { add_special_tokens: false }).ids;
+    special,
+    encode(text, { bos, special: readSpecial = false }) {
+      const encoded =
+        text === '' ? [] : (readSpecial ? whole : ordinary).encode(text, { add_special_tokens: false }).ids;
       return bos ? [bosId, ...encoded] : encoded;
     },
     decode: (tokenIds) => (tokenIds.length === 0 ? '' : whole.decode([...tokenIds], { skip_special_tokens: true })),
   };
 }
 
-function build(tokenizerJson: string): { whole: HuggingFaceTokenizer; ordinary: HuggingFaceTokenizer } {
+interface Built {
+  readonly whole: HuggingFaceTokenizer;
+  readonly ordinary: HuggingFaceTokenizer;
+  readonly special: ReadonlyMap<string, number>;
+}
+
+function build(tokenizerJson: string): Built {
   try {
     const json = splitIntoWords(JSON.parse(tokenizerJson) as TokenizerFile);
-    const withoutSpecial = { ...json, added_tokens: (json.added_tokens ?? []).filter(({ special }) => !special) };
+    const added = json.added_tokens ?? [];
+    const withoutSpecial = { ...json, added_tokens: added.filter(({ special }) => !special) };
     const config = { clean_up_tokenization_spaces: false };
     return {
       whole: new HuggingFaceTokenizer(json, config),
       ordinary: new HuggingFaceTokenizer(withoutSpecial, config),
+      special: new Map(added.filter(({ special }) => special).map(({ id, content }) => [content, id])),
     };
   } catch (error) {
     throw new DataError(
@@ -70,7 +82,7 @@ function build(tokenizerJson: string): { whole: HuggingFaceTokenizer; ordinary: 
 }
 
 interface TokenizerFile {
-  readonly added_tokens?: readonly { readonly special?: boolean }[];
+  readonly added_tokens?: readonly { readonly id: number; readonly content: string; readonly special?: boolean }[];
   readonly pre_tokenizer?: unknown;
   readonly model?: { readonly type?: string; readonly vocab?: Readonly<Record<string, number>> };
 }
