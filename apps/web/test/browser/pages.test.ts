@@ -19,13 +19,16 @@ afterAll(async () => {
   await coordinator?.close();
 });
 
-/** Compressed size of all scripts that a page has loaded so far. */
-function weighScripts(page: Page): () => Promise<number> {
+/** The scripts that a page has loaded so far: their compressed size, and their texts. */
+function recordScripts(page: Page): { weigh(): Promise<number>; texts(): Promise<string> } {
   const bodies: Promise<Buffer>[] = [];
   page.on('response', (response) => {
     if (new URL(response.url()).pathname.endsWith('.js')) bodies.push(response.body());
   });
-  return async () => (await Promise.all(bodies)).reduce((sum, body) => sum + gzipSync(body).byteLength, 0);
+  return {
+    weigh: async () => (await Promise.all(bodies)).reduce((sum, body) => sum + gzipSync(body).byteLength, 0),
+    texts: async () => Buffer.concat(await Promise.all(bodies)).toString('utf8'),
+  };
 }
 
 /** True when nothing sticks out at the side. */
@@ -54,6 +57,20 @@ describe('pages', () => {
     await page.getByTestId('create-run').click();
     expect(await page.getByTestId('form-problem').textContent()).toContain('the marked field');
     expect.soft(await audit(page)).toEqual([]);
+    // A number as people write it, what is none, and a setting that cannot be: each has its sentence, the first none.
+    await page.getByRole('combobox', { name: 'Algorithm', exact: true }).selectOption('fedadam');
+    await page.getByRole('combobox', { name: 'Task', exact: true }).selectOption('dpo');
+    await page.getByRole('textbox', { name: 'Name' }).fill('Forms');
+    await page.getByRole('textbox', { name: 'Tau' }).fill('1e-3');
+    await page.getByRole('textbox', { name: 'Eta' }).fill('a little');
+    await page.getByTestId('create-run').click();
+    await page.getByText('Expected a number, such as 12, 0.001 or 1e-3').waitFor();
+    expect(await page.getByTestId('form-problem').textContent()).toContain('the marked field.');
+    await page.getByRole('textbox', { name: 'Eta' }).fill('0.01');
+    await page.getByRole('textbox', { name: 'Tokens a prompt' }).fill('9999');
+    await page.getByTestId('create-run').click();
+    await page.getByText('Leave room for the answers').waitFor();
+    expect.soft(await audit(page)).toEqual([]);
     await shoot(page, 'admin-new-run');
     await page.goto(`${coordinator.url}/admin`);
     await page.getByTestId('run-row').waitFor();
@@ -66,7 +83,7 @@ describe('pages', () => {
 
   it('the join page loads within its budget before joining, and nothing from elsewhere', async () => {
     const { page, context } = await newTab(browser);
-    const weigh = weighScripts(page);
+    const { weigh, texts } = recordScripts(page);
     const foreign: string[] = [];
     page.on('request', (request) => {
       if (!request.url().startsWith(coordinator.url)) foreign.push(request.url());
@@ -77,6 +94,8 @@ describe('pages', () => {
     console.log(`join page before joining: ${Math.round(bytes / 1000)} KB of compressed scripts`);
     expect(bytes).toBeGreaterThan(50_000);
     expect(bytes).toBeLessThan(BUDGET_BYTES);
+    // What reads data files comes with the Worker, once there is a file.
+    expect(await texts()).not.toMatch(/hyparquet|PAR1|Papa\.parse|raise_exception/);
     expect(foreign).toEqual([]);
     expect(await page.evaluate(() => window.crossOriginIsolated)).toBe(true);
     await context.close();

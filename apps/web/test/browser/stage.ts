@@ -136,13 +136,18 @@ export async function shoot(page: Page, name: string): Promise<void> {
 export interface RunSettings {
   readonly name: string;
   readonly numbers: Readonly<Record<string, number>>;
+  /** Values of select fields by label; they are set first, because they decide which fields there are. */
+  readonly choices?: Readonly<Record<string, string>>;
 }
 
 /** Creates a run through the admin form and returns its join link; the page then shows the run. */
-export async function createRun(admin: Page, { name, numbers }: RunSettings): Promise<string> {
+export async function createRun(admin: Page, { name, numbers, choices = {} }: RunSettings): Promise<string> {
   await admin.getByTestId('new-run').click();
   await admin.getByTestId('new-run-form').waitFor();
   await admin.getByRole('textbox', { name: 'Name' }).fill(name);
+  for (const [label, value] of Object.entries(choices)) {
+    await admin.getByRole('combobox', { name: label, exact: true }).selectOption(value);
+  }
   for (const [label, value] of Object.entries(numbers)) {
     await admin.getByRole('textbox', { name: label, exact: true }).fill(String(value));
   }
