@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { exampleOrder, storageSlot } from '@cotune/fl-core';
+import { addDelta, exampleOrder, storageSlot, subtract } from '@cotune/fl-core';
 import {
   adapterLayout,
   checkPrecision,
@@ -56,7 +56,7 @@ async function runTrain(options: TrainOptions): Promise<void> {
   const seen = createSummary();
   const weights = await weightsIdentity(options.model, source);
   const checkpoint = options.out === undefined ? undefined : storageSlot(fileStorage(options.out), 'checkpoint');
-  const vector = await task.train(host, {
+  const trained = await task.train(host, {
     weights: start.vector,
     order,
     store: checkpoint,
@@ -74,6 +74,7 @@ async function runTrain(options: TrainOptions): Promise<void> {
   bar.end();
   process.off('SIGINT', stop);
   await log.close();
+  const vector = asHandedOn(start.vector, trained);
   if (options.out) await writePeft(options.out, layout, vector, options.model);
   const done = seen.steps();
   if (done === options.steps) await checkpoint?.delete();
@@ -86,6 +87,11 @@ async function runTrain(options: TrainOptions): Promise<void> {
     const what = options.task === 'dpo' ? 'pairs' : 'rows';
     return `${seen.text()} in ${done} steps on ${task.rows} ${what}${options.out ? `; adapter in ${options.out}` : ''}`;
   });
+}
+
+/** The start plus the update in single precision, as a federation of one client hands it on: so both give the same bits. */
+function asHandedOn(start: Float32Array, trained: Float32Array): Float32Array {
+  return addDelta(start, Float64Array.from(subtract(trained, start)));
 }
 
 function logRow({ step, lossNats, gradNorm, tokens, seconds, rewards }: TaskStep, lr: number): object {
