@@ -1,0 +1,146 @@
+import {
+  ALGORITHM_IDS,
+  type AlgorithmId,
+  algorithmOf,
+  algorithmSettings,
+  encodeVector,
+  exampleOrder,
+  type LocalTrainer,
+  loadTokenizer,
+  type RunView,
+  roundSeed,
+  sha256Hex,
+  tokenizeRows,
+} from '@cotune/fl-core';
+import {
+  adapterLayout,
+  createTrainer,
+  type Gpu,
+  hostOf,
+  initAdapter,
+  loadModel,
+  type Model,
+  openModelDirectory,
+} from '@cotune/kernels';
+import { directorySource, openNodeGpu } from '@cotune/kernels/node';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { taskTrainer } from '../src/participant/training-data.ts';
+import { joinRun, modelDir, openRun, start, untilRun, useHarness } from './harness.ts';
+
+useHarness();
+
+const LORA = { rank: 2, alpha: 4, dropout: 0, targets: ['q_proj', 'v_proj', 'down_proj'] } as const;
+const ROUNDS = 2;
+const STEPS = 2;
+const BATCH = 2;
+const PEOPLE = [
+  { name: 'Ada', words: ['red', 'blue', 'green'] },
+  { name: 'Bob', words: ['rose', 'gold', 'brown', 'beige', 'grey'] },
+];
+
+let gpu: Gpu;
+let model: Model;
+const trainers: { name: string; trainer: LocalTrainer; examples: number }[] = [];
+
+beforeAll(async () => {
+  gpu = await openNodeGpu({ allowSoftware: true });
+  const source = await openModelDirectory(directorySource(modelDir()));
+  model = await loadModel(gpu, source);
+  const tokenizer = loadTokenizer(await source.tokenizerJson(), source.config);
+  for (const { name, words } of PEOPLE) {
+    const rows = words.map((word, line) => ({ prompt: `${word}? `, response: word.slice(0, 1), line }));
+    const { examples } = tokenizeRows(rows, { tokenizer, template: 'plain', maxSeqLength: 32 });
+    const host = hostOf(await createTrainer(model, LORA));
+    const trainer = taskTrainer(host, { task: 'sft', examples }, { dpo: { beta: 0.1 } });
+    trainers.push({ name, trainer, examples: examples.length });
+  }
+});
+afterAll(() => gpu.destroy());
+
+/** A run of both people over sockets, on the engine; joined one after the other, so that Ada is 0 and Bob is 1. */
+async function liveRun(id: AlgorithmId) {
+  const coordinator = await start();
+  const config = { algorithm: { id }, rounds: ROUNDS, steps: STEPS, batchSize: BATCH, learningRate: 1e-2 };
+  const { runId, token } = await openRun(coordinator, config);
+  const finished = untilRun(coordinator, runId);
+  const seen: (RunView | undefined)[] = [];
+  for (const [i, person] of trainers.entries()) {
+    const one = joinRun(coordinator, token, person);
+    one.socket.on('run:state', (run) => {
+      seen[i] = run;
+    });
+    await expect.poll(() => one.resumeToken()).toBeDefined();
+  }
+  const run = await finished;
+  await expect.poll(() => seen.map((view) => view?.phase)).toEqual(['finished', 'finished']);
+  const { participants } = await coordinator.adminCall('run:get', { runId });
+  const idOf = (name: string) => participants.find((one) => one.name === name)?.participantId ?? '';
+  return { coordinator, run, seen, ids: trainers.map(({ name }) => idOf(name)) };
+}
+
+/** The same without rounds, sockets, slices and codecs: the algorithm's two halves in a loop over whole vectors. */
+async function inALoop(id: AlgorithmId, ids: readonly string[]): Promise<Float32Array> {
+  const settings = algorithmSettings.parse({ id });
+  const algorithm = algorithmOf(settings);
+  const { hyper } = settings;
+  let weights: Float32Array = initAdapter(adapterLayout(model.config, LORA), 1);
+  let state = algorithm.initialState(weights.length);
+  const own = trainers.map(() => algorithm.initialClientState(weights.length));
+  const sole = algorithm.soleClient?.(hyper);
+  for (let round = 0; round < ROUNDS; round++) {
+    const learningRate = 1e-6 + 0.5 * (1e-2 - 1e-6) * (1 + Math.cos((Math.PI * round) / ROUNDS));
+    const updates = [];
+    for (const [ordinal, { trainer, examples }] of trainers.entries()) {
+      if (sole !== undefined && sole !== ordinal) continue;
+      const seed = roundSeed(1, round, ordinal);
+      const clientState = own[ordinal] ?? algorithm.initialClientState(weights.length);
+      const trained = await trainer.train({
+        weights,
+        order: exampleOrder({ examples, count: STEPS * BATCH, seed }),
+        steps: STEPS,
+        batchSize: BATCH,
+        learningRate,
+        clipNorm: 1,
+        weightDecay: 0,
+        seed,
+        rule: algorithm.localRule(hyper, clientState, state.vectors),
+        signal: new AbortController().signal,
+        onStep: () => {},
+      });
+      const start = weights;
+      const end = { hyper, clientState, shared: state.vectors, start, trained, steps: STEPS, learningRate };
+      const step = algorithm.clientStep?.(end);
+      if (step) own[ordinal] = step.state;
+      const delta = trained.map((value, i) => value - (start[i] ?? 0));
+      updates.push({ participantId: ids[ordinal] ?? '', delta, examples, ...(step?.extra && { extra: step.extra }) });
+    }
+    const next = algorithm.serverStep({ weights, updates, hyper, state, clients: trainers.length });
+    ({ weights, state } = next);
+  }
+  return weights;
+}
+
+const adapters = new Map<string, string>();
+
+test.each(ALGORITHM_IDS)('%s: a live run of two participants ends where its formulas end', async (id) => {
+  const { coordinator, run, seen, ids } = await liveRun(id);
+  const trained = algorithmOf(algorithmSettings.parse({ id })).exchanges ? 2 : 1;
+  expect(run.rounds.map(({ kept, received }) => [kept, received.length])).toEqual([
+    [false, trained],
+    [false, trained],
+  ]);
+  const sha256 = run.adapter?.sha256 ?? '';
+  for (const view of seen) {
+    expect(view?.adapter?.sha256).toBe(sha256);
+    const response = await fetch(`${coordinator.url}${view?.adapter?.url}`);
+    expect(sha256Hex(new Uint8Array(await response.arrayBuffer()))).toBe(sha256);
+  }
+  const expected = encodeVector(await inALoop(id, ids), { dtype: 'f32', round: ROUNDS });
+  expect(sha256).toBe(sha256Hex(expected));
+  adapters.set(id, sha256);
+});
+
+test('every algorithm ends somewhere else', () => {
+  expect([...adapters.keys()]).toEqual(ALGORITHM_IDS);
+  expect(new Set(adapters.values()).size).toBe(ALGORITHM_IDS.length);
+});
