@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -230,4 +231,40 @@ test('a file without its declared length is not taken for whole', async () => {
   const kept = (await readdir(options.directory, { recursive: true })).filter((name) => name.endsWith('a.jsonl'));
   expect(kept).toEqual([]);
   expect(await readFile(join(options.directory, 'none')).catch(() => 'absent')).toBe('absent');
+});
+
+test('names its presets on the command line, with the place of their files', async () => {
+  const state = await temporary();
+  const cli = join(import.meta.dirname, '..', 'dist', 'cotune.js');
+  const cotune = (...args: string[]) =>
+    spawnSync(process.execPath, [cli, ...args], {
+      encoding: 'utf8',
+      env: { ...process.env, COTUNE_STATE_DIR: state, HF_ENDPOINT: 'https://mirror.example' },
+    });
+  expect(cotune('datasets').stdout).toMatch(/^medalpaca-flashcards +sft +33955 rows/m);
+  const path = join(state, 'datasets', 'math-instruct', 'MathInstruct.json');
+  const described = JSON.parse(cotune('datasets', 'math-instruct', '--json').stdout) as Record<string, unknown>;
+  expect(described).toMatchObject({
+    parse: { dedupe: 'prompt' },
+    files: [
+      {
+        url: 'https://mirror.example/datasets/TIGER-Lab/MathInstruct/resolve/main/MathInstruct.json',
+        path,
+        present: false,
+      },
+    ],
+  });
+  const rows = [1, 2].map((i) => ({ source: 's', instruction: 'Add 1 and 2.', output: `${i}` }));
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, JSON.stringify(rows));
+  const report = JSON.parse(cotune('inspect', 'preset:math-instruct', '--json').stdout) as Record<string, unknown>;
+  expect(report).toMatchObject({
+    kind: 'data',
+    task: 'sft',
+    preset: 'math-instruct',
+    rows: 1,
+    card: { duplicateRows: 1 },
+  });
+  const wrong = cotune('datasets', 'nothing');
+  expect([wrong.status, wrong.stderr]).toEqual([1, expect.stringContaining('no preset "nothing": expected one of')]);
 });

@@ -143,7 +143,8 @@ function tokenLines({ lengths, histogram, maxSeqLength, tooLongRows }: TokenFigu
 function histogramLine({ from, to, count }: HistogramBin, all: readonly HistogramBin[]): string {
   const most = all.reduce((max, bin) => Math.max(max, bin.count), 1);
   const width = String(all.at(-1)?.to ?? 0).length;
-  const range = `${String(from).padStart(width)} to ${String(to - 1).padStart(width)}`;
+  const first = String(from).padStart(width);
+  const range = to - from === 1 ? first : `${first} to ${String(to - 1).padStart(width)}`;
   return `  ${range} ${'█'.repeat(Math.ceil((count * 40) / most))} ${count}`.trimEnd();
 }
 

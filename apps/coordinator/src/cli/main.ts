@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { adaptersCommand } from './adapters.ts';
 import { benchCommand } from './bench.ts';
+import { datasetsCommand } from './datasets.ts';
 import { demoCommand } from './demo.ts';
 import { exportCommand } from './export.ts';
 import { generateCommand } from './generate.ts';
@@ -21,6 +22,7 @@ const COMMANDS = [
   quantizeCommand,
   planCommand,
   inspectCommand,
+  datasetsCommand,
   exportCommand,
   adaptersCommand,
   benchCommand,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { PRESETS, type Preset, presetById, presetFileUrl } from '@cotune/fl-core';
+import { PRESETS, type Preset, type PresetFile, presetById, presetFileUrl } from '@cotune/fl-core';
 import { transferMeter } from '@cotune/kernels';
 import { STATE_DIRECTORY } from '../cli/options.ts';
 import { formatDuration, note, progressBar, UserError } from '../cli/output.ts';
@@ -68,7 +68,7 @@ async function presetFile(preset: Preset, options: OpenOptions): Promise<NamedFi
   const token = process.env.HF_TOKEN;
   const files: NamedFile[] = [];
   for (const file of preset.files) {
-    const path = join(presetDirectory(preset, options), file.path.replaceAll('/', '-'));
+    const path = presetFilePath(preset, file, options);
     const headers = token ? { authorization: `Bearer ${token}` } : {};
     await downloadShown(path, presetFileUrl(file, endpoint), { ...options, headers });
     files.push(await readNamed(path));
@@ -76,7 +76,8 @@ async function presetFile(preset: Preset, options: OpenOptions): Promise<NamedFi
   return joinFiles(`${preset.id}.jsonl`, files);
 }
 
-function requirePreset(id: string): Preset {
+/** Throws UserError, which lists the presets, for an id that none has. */
+export function requirePreset(id: string): Preset {
   const preset = presetById(id);
   if (preset) return preset;
   throw new UserError(
@@ -89,6 +90,13 @@ const datasetsDirectory = (options: OpenOptions): string => options.directory ??
 /** Where the files of a preset lie once downloaded, or put there by hand. */
 export const presetDirectory = (preset: Preset, options: Pick<OpenOptions, 'directory'> = {}): string =>
   join(datasetsDirectory(options), preset.id);
+
+/** The place of one of them. Names as on the hub, folders joined by dashes. */
+export const presetFilePath = (
+  preset: Preset,
+  file: PresetFile,
+  options: Pick<OpenOptions, 'directory'> = {},
+): string => join(presetDirectory(preset, options), file.path.replaceAll('/', '-'));
 
 async function downloadShown(path: string, url: string, options: DownloadOptions): Promise<void> {
   const bar = progressBar(basename(path));

@@ -8,7 +8,7 @@ export interface Preset {
   readonly task: 'sft' | 'dpo';
   /** Files on the Hugging Face hub, together the training split. */
   readonly files: readonly PresetFile[];
-  /** As its data card names it, an SPDX id where there is one; null when the card names none. */
+  /** As its data card names it, an SPDX id where there is one; null when the card names none. Parts may have their own. */
   readonly licence: string | null;
   /** How its rows are read, for `parseDataset` or `parsePreferences`. Published runs keep duplicates but for MathInstruct. */
   readonly parse: Pick<ParseOptions, 'dropColumns' | 'dedupe'>;
@@ -116,7 +116,7 @@ export const PRESETS: readonly Preset[] = [
     title: 'Finance Alpaca: questions on money',
     task: 'sft',
     files: hub('gbharti/finance-alpaca', 'Cleaned_date.json'),
-    licence: 'MIT',
+    licence: null,
     parse: { dedupe: 'none' },
     rowsExpected: 68_912,
     usedBy: [],
@@ -126,7 +126,7 @@ export const PRESETS: readonly Preset[] = [
     id: 'medalpaca-flashcards',
     title: 'MedAlpaca: medical flashcards',
     task: 'sft',
-    files: hub('medalpaca/medical_meadow_medical_flashcards', 'medical_meadow_medical_flashcards.json'),
+    files: hub('medalpaca/medical_meadow_medical_flashcards', 'medical_meadow_wikidoc_medical_flashcards.json'),
     licence: 'CC',
     // The instruction is the same sentence in every row; the question is the input.
     parse: { dropColumns: ['instruction'], dedupe: 'none' },
