@@ -1,9 +1,11 @@
-import { TEMPLATE_IDS } from '@cotune/fl-core';
+import { runConfig } from '@cotune/fl-core/protocol';
 import { NativeSelect, SimpleGrid } from '@mantine/core';
 import { Section } from '../ui/section.tsx';
 import { HyperFields } from './hyper-fields.tsx';
 import { type Config, NumberSetting, type PartProps } from './number-setting.tsx';
 import { ALGORITHM_FORMS, hyperDefaults } from './run-form.ts';
+
+const TEMPLATES = runConfig.shape.template.unwrap().options;
 
 /** The algorithm with its own form, and how the participants' optimisers go. */
 export function AlgorithmSection(part: PartProps) {
@@ -79,10 +81,10 @@ export function AlgorithmSection(part: PartProps) {
         />
         <NativeSelect
           label="Template"
-          data={[...TEMPLATE_IDS]}
+          data={[...TEMPLATES]}
           value={config.template ?? 'alpaca'}
           onChange={(event) => {
-            const template = TEMPLATE_IDS.find((id) => id === event.currentTarget.value);
+            const template = TEMPLATES.find((id) => id === event.currentTarget.value);
             if (template) change({ template });
           }}
         />

@@ -22,7 +22,13 @@ function Question({ row: { earlier, earlierTurns, prompt } }: { row: PreviewRow 
           after {earlierTurns === 1 ? 'one turn' : `${formatCount(earlierTurns)} turns`}: {earlier.join(' ')}
         </Text>
       ) : null}
-      <Cut text={prompt} />
+      {prompt === '' ? (
+        <Text size="sm" c="dimmed">
+          none: the text is learnt as it is
+        </Text>
+      ) : (
+        <Cut text={prompt} />
+      )}
     </>
   );
 }

@@ -4,8 +4,10 @@ import { tinyTokenizerJson } from '../../../../packages/fl-core/src/data/tiny-to
 import { COLUMN_ROLES, fileColumns, NO_COLUMNS } from './columns.ts';
 import { readDataset } from './dataset.ts';
 import type { DataSettings } from './messages.ts';
+import type { ModelText } from './model-text.ts';
 
 const tokenizer = loadTokenizer(tinyTokenizerJson(), { bosTokenId: 1, eosTokenIds: [2] });
+const text: ModelText = { tokenizer, template: async (choice) => choice };
 const settings = (task: 'sft' | 'dpo', maxSeqLength = 64): DataSettings => ({
   modelUrl: '',
   task,
@@ -19,8 +21,8 @@ const lines = (rows: readonly object[]) => rows.map((row) => JSON.stringify(row)
 describe('supervised rows', () => {
   it('reports the balance of few answers, and the rows left out by reason', async () => {
     const rows = ['yes', 'yes', 'no', 'yes', 'no'].map((response, i) => ({ prompt: `q${i}`, response }));
-    const text = `${lines(rows)}\n{"prompt": "a"}\n${lines([rows[0] ?? {}, { prompt: 'b' }])}\n{"prompt": "b`;
-    const { report } = await readDataset(file('rows.jsonl', text), null, tokenizer, settings('sft'));
+    const content = `${lines(rows)}\n{"prompt": "a"}\n${lines([rows[0] ?? {}, { prompt: 'b' }])}\n{"prompt": "b`;
+    const { report } = await readDataset(file('rows.jsonl', content), null, text, settings('sft'));
     expect(report).toMatchObject({ task: 'sft', examples: 5, duplicates: 1, rejectedCount: 3, columns: null });
     expect(report.answerCounts).toEqual([
       { answer: 'yes', count: 3 },
@@ -37,12 +39,7 @@ describe('supervised rows', () => {
   it('shows the turns before the one that is learnt', async () => {
     const turns = ['one', 'two', 'three', 'four', 'five', 'six'];
     const messages = turns.map((content, i) => ({ role: i % 2 === 0 ? 'user' : 'assistant', content }));
-    const { report } = await readDataset(
-      file('chat.jsonl', lines([{ messages }])),
-      null,
-      tokenizer,
-      settings('sft', 512),
-    );
+    const { report } = await readDataset(file('chat.jsonl', lines([{ messages }])), null, text, settings('sft', 512));
     expect(report.preview[0]).toMatchObject({ earlierTurns: 2, prompt: 'five', answers: ['six'] });
     expect(report.preview[0]?.earlier.join()).toContain('three');
   });
@@ -54,7 +51,7 @@ describe('preference pairs', () => {
     { prompt: 'Who?', chosen: 'Me', rejected: 'Nobody at all' },
   ];
   it('shows question, chosen and rejected, and counts both sequences', async () => {
-    const { report, data } = await readDataset(file('p.jsonl', lines(pairs)), null, tokenizer, settings('dpo'));
+    const { report, data } = await readDataset(file('p.jsonl', lines(pairs)), null, text, settings('dpo'));
     expect(report.preview.map(({ prompt, answers }) => [prompt, ...answers])).toEqual(
       pairs.map(({ prompt, chosen, rejected }) => [prompt, chosen, rejected]),
     );
@@ -67,13 +64,13 @@ describe('preference pairs', () => {
   });
   it('shows the question of a dialogue after its earlier turns', async () => {
     const before = '\n\nHuman: Hi\n\nAssistant: Hello\n\nHuman: Why?\n\nAssistant:';
-    const text = lines([{ chosen: `${before} Because.`, rejected: `${before} No.` }]);
-    const { report } = await readDataset(file('hh.jsonl', text), null, tokenizer, settings('dpo'));
+    const content = lines([{ chosen: `${before} Because.`, rejected: `${before} No.` }]);
+    const { report } = await readDataset(file('hh.jsonl', content), null, text, settings('dpo'));
     expect(report.preview[0]).toMatchObject({ earlierTurns: 1, prompt: 'Why?', answers: ['Because.', 'No.'] });
     expect(report.preview[0]?.earlier).toEqual(['Hi → Hello']);
   });
   it('is of no use to a supervised run, which says why', async () => {
-    const { report } = await readDataset(file('p.jsonl', lines(pairs)), null, tokenizer, settings('sft'));
+    const { report } = await readDataset(file('p.jsonl', lines(pairs)), null, text, settings('sft'));
     expect(report).toMatchObject({ examples: 0, rejectedCount: 2 });
     expect(report.rejections[0]?.reason).toContain('preference pair');
   });
@@ -95,16 +92,16 @@ describe('chosen columns', () => {
     expect(c).toEqual({ name: 'c', samples: [] });
   });
   it('make pairs of a file whose own names say nothing', async () => {
-    const before = await readDataset(odd, null, tokenizer, settings('dpo'));
+    const before = await readDataset(odd, null, text, settings('dpo'));
     expect(before.report.examples).toBe(0);
-    const { report } = await readDataset(odd, choice, tokenizer, settings('dpo'));
+    const { report } = await readDataset(odd, choice, text, settings('dpo'));
     expect(report).toMatchObject({ examples: 1, rejectedCount: 1, columns: choice });
     expect(report.preview[0]).toMatchObject({ line: 2, prompt: 'Warum?', answers: ['Darum.', 'Nein.'] });
     expect(report.rejections[0]?.lines).toEqual([3]);
   });
   it('make prompts and answers', async () => {
     const mapped = { ...NO_COLUMNS, prompt: 'Frage', response: 'Antwort schlecht' };
-    const { report } = await readDataset(odd, mapped, tokenizer, settings('sft'));
+    const { report } = await readDataset(odd, mapped, text, settings('sft'));
     expect(report.preview.map(({ prompt, answers }) => [prompt, ...answers])).toEqual([
       ['Warum?', 'Nein.'],
       ['Wer?', 'Du'],

@@ -1,7 +1,7 @@
-import { groupRejections, lengthHistogram, loadTokenizer, summariseLengths, type Tokenizer } from '@cotune/fl-core';
-import { httpSource, modelManifest } from '@cotune/kernels';
+import { groupRejections, lengthHistogram, summariseLengths } from '@cotune/fl-core';
 import type { ColumnChoice } from './columns.ts';
 import type { DataReport, DataSettings, PreviewRow } from './messages.ts';
+import type { ModelText } from './model-text.ts';
 import {
   parseRows,
   rowCount,
@@ -21,14 +21,6 @@ export interface LocalData {
   readonly report: DataReport;
 }
 
-/** The tokenizer of a model directory behind an address. */
-export async function fetchTokenizer(modelUrl: string): Promise<Tokenizer> {
-  const source = httpSource(modelUrl);
-  const text = async (name: string) => new TextDecoder().decode(await source.read(name));
-  const { architecture } = modelManifest.parse(JSON.parse(await text('model.json')));
-  return loadTokenizer(await text('tokenizer.json'), architecture);
-}
-
 /**
  * Parses and tokenises a file for the run's task, as its own names or the chosen columns say. Bad rows are listed by line;
  * throws DataError only when the whole file is of no use.
@@ -36,12 +28,14 @@ export async function fetchTokenizer(modelUrl: string): Promise<Tokenizer> {
 export async function readDataset(
   file: { readonly name: string; readonly bytes: Uint8Array },
   columns: ColumnChoice | null,
-  tokenizer: Tokenizer,
+  model: ModelText,
   settings: DataSettings,
 ): Promise<LocalData> {
-  const { task } = settings;
+  const { task, dpo, maxSeqLength } = settings;
+  const { tokenizer } = model;
+  const how = { dpo, maxSeqLength, tokenizer, template: await model.template(settings.template) };
   const parsed = await parseRows(task, file.bytes, { fileName: file.name, columns });
-  const { data, kept, rejected, truncatedRows } = tokeniseTraining(parsed, settings, tokenizer);
+  const { data, kept, rejected, truncatedRows } = tokeniseTraining(parsed, how);
   const left = [...parsed.rejected, ...rejected];
   const { lengths, total } = tokenLengths(data);
   const { median = 0, max = 0 } = summariseLengths(lengths) ?? {};

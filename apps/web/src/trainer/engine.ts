@@ -1,4 +1,4 @@
-import { FlError, loadTokenizer, TEMPLATES, type Tokenizer } from '@cotune/fl-core';
+import { FlError, promptTokens, type Tokenizer } from '@cotune/fl-core';
 import { decodeVector, type ModelRef, type RunConfig, sha256Hex } from '@cotune/fl-core/protocol';
 import {
   type AdapterLayout,
@@ -18,6 +18,7 @@ import { downloadBlob } from './blob.ts';
 import { openGpuStore } from './gpu-store.ts';
 import type { DownloadProgress, GenerateJob } from './messages.ts';
 import { atIntervals, fetchModelFiles } from './model-files.ts';
+import { readModelText } from './model-text.ts';
 
 /** A model on the GPU with one run's adapter: trains it, or writes with it. */
 export interface Engine {
@@ -49,7 +50,7 @@ export async function openEngine(
   const model = await loadModel(gpu, source, {
     onProgress: atIntervals((progress) => onProgress({ ...progress, file: progress.tensor, stage: 'loading' })),
   });
-  const tokenizer = loadTokenizer(await source.tokenizerJson(), source.config);
+  const text = await readModelText(files);
   const budgetKey = `budget of ${ref.id}, bytes`;
   const budgetBytes = await known.get(budgetKey);
   const trainer = await createTrainer(model, config.lora, {
@@ -75,10 +76,13 @@ export async function openEngine(
         throw new FlError('wrong-hash', `the adapter's sha256 is ${got}, expected ${sha256}; reload the page`);
       tuned = decodeVector(bytes).vector;
     },
-    generate: (request, onText, signal) =>
-      write(model, tokenizer, TEMPLATES[config.template].prompt(request.prompt), request, onText, signal, {
+    async generate(request, onText, signal) {
+      const promptIds = promptTokens([request.prompt], await text.template(config.template), text.tokenizer);
+      if ('reason' in promptIds) throw new FlError('invalid', `the prompt ${promptIds.reason}`);
+      return write(model, text.tokenizer, promptIds, request, onText, signal, {
         ...(request.tuned ? { adapter: { layout, vector: adapter() } } : {}),
-      }),
+      });
+    },
     peft() {
       const written = peftFiles(layout, adapter(), { baseModel: ref.title });
       const encoder = new TextEncoder();
@@ -93,7 +97,7 @@ export async function openEngine(
 async function write(
   model: Model,
   tokenizer: Tokenizer,
-  prompt: string,
+  promptIds: readonly number[],
   { maxTokens, temperature, seed }: GenerateJob,
   onText: (text: string) => void,
   signal: AbortSignal,
@@ -104,7 +108,6 @@ async function write(
     ids.push(id);
     onText(tokenizer.decode(ids));
   };
-  const promptIds = tokenizer.encode(prompt, { bos: true });
   await generate(model, { ...options, promptIds, maxTokens, temperature, seed, onToken, signal });
   return tokenizer.decode(ids);
 }

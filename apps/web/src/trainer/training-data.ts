@@ -7,7 +7,7 @@ import {
   type RejectedRow,
   ROW_FORMATS,
   type RunConfig,
-  type Tokenizer,
+  type TokeniseOptions,
   tokenizePairs,
   tokenizeRows,
 } from '@cotune/fl-core';
@@ -61,8 +61,8 @@ export async function parseRows(
   return { task, rows, format: label, rejected, emptyRows, duplicateRows, answerCounts };
 }
 
-/** How rows become tokens; a run's configuration has it all. */
-export type TokeniseConfig = Pick<RunConfig, 'dpo' | 'template' | 'maxSeqLength'>;
+/** How rows become tokens. */
+export interface TokeniseConfig extends TokeniseOptions, Pick<RunConfig, 'dpo'> {}
 
 export interface TokenisedRows {
   readonly data: TrainingData;
@@ -73,17 +73,13 @@ export interface TokenisedRows {
 }
 
 /** Rows as the model takes them, cut and templated as `config` says. Nothing usable gives no examples, not an error. */
-export function tokeniseTraining(
-  given: TaskRows,
-  { dpo, template, maxSeqLength }: TokeniseConfig,
-  tokenizer: Tokenizer,
-): TokenisedRows {
+export function tokeniseTraining(given: TaskRows, { dpo, ...options }: TokeniseConfig): TokenisedRows {
   if (given.task === 'dpo') {
     const { maxPromptLength } = dpo;
-    const { pairs, rows, ...rest } = tokenizePairs(given.rows, { template, tokenizer, maxSeqLength, maxPromptLength });
+    const { pairs, rows, ...rest } = tokenizePairs(given.rows, { ...options, maxPromptLength });
     return { data: { task: 'dpo', pairs }, kept: { task: 'dpo', rows }, ...rest };
   }
-  const { examples, rows, ...rest } = tokenizeRows(given.rows, { template, tokenizer, maxSeqLength });
+  const { examples, rows, ...rest } = tokenizeRows(given.rows, options);
   return { data: { task: 'sft', examples }, kept: { task: 'sft', rows }, ...rest };
 }
 

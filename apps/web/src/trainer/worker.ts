@@ -1,24 +1,19 @@
-import {
-  createParticipant,
-  FlError,
-  type Participant,
-  type RunConfig,
-  storageSlot,
-  type Tokenizer,
-} from '@cotune/fl-core';
+import { createParticipant, FlError, type Participant, type RunConfig, storageSlot } from '@cotune/fl-core';
+import { httpSource } from '@cotune/kernels';
 import { expose, transfer } from 'comlink';
 import { adapterName } from '../participant/gpu-verdict.ts';
 import { downloadBlob } from './blob.ts';
 import { type ColumnChoice, fileColumns } from './columns.ts';
 import { columnsOf, forgetSeat, keepColumns, keepData, keptData, type StoredFile } from './data-store.ts';
-import { fetchTokenizer, type LocalData, readDataset } from './dataset.ts';
+import { type LocalData, readDataset } from './dataset.ts';
 import { type Engine, openEngine } from './engine.ts';
 import { taskTrainer } from './local-trainer.ts';
 import type { DataReport, DataSettings, TrainerApi } from './messages.ts';
+import { type ModelText, readModelText } from './model-text.ts';
 import { openParticipantStorage } from './participant-storage.ts';
 import { rowCount } from './training-data.ts';
 
-let tokenizer: { readonly modelUrl: string; readonly value: Promise<Tokenizer> } | null = null;
+let modelText: { readonly modelUrl: string; readonly value: Promise<ModelText> } | null = null;
 let data: LocalData | null = null;
 /** Opens the file that was read last; its bytes are not held while the tab trains. */
 let lastFile: (() => Promise<StoredFile>) | null = null;
@@ -32,14 +27,14 @@ const need = <T>(value: T | null, what: string): T => {
   return value;
 };
 
-/** Keeps the last model's tokenizer; a failed download is tried again the next time. */
-async function tokenizerOf(modelUrl: string): Promise<Tokenizer> {
-  if (tokenizer?.modelUrl !== modelUrl) tokenizer = { modelUrl, value: fetchTokenizer(modelUrl) };
-  const held = tokenizer;
+/** Keeps how the last model reads text; a failed download is tried again the next time. */
+async function textOf(modelUrl: string): Promise<ModelText> {
+  if (modelText?.modelUrl !== modelUrl) modelText = { modelUrl, value: readModelText(httpSource(modelUrl)) };
+  const held = modelText;
   try {
     return await held.value;
   } catch (error) {
-    if (tokenizer === held) tokenizer = null;
+    if (modelText === held) modelText = null;
     throw error;
   }
 }
@@ -52,7 +47,7 @@ async function take(
   settings: DataSettings,
 ): Promise<DataReport> {
   const modelUrl = new URL(settings.modelUrl, location.origin).href;
-  data = await readDataset(stored, columns, await tokenizerOf(modelUrl), settings);
+  data = await readDataset(stored, columns, await textOf(modelUrl), settings);
   if (data.report.examples > 0) await keepData(seat, stored);
   return data.report;
 }
