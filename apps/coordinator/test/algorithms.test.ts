@@ -4,11 +4,9 @@ import {
   algorithmOf,
   algorithmSettings,
   encodeVector,
-  exampleOrder,
   type LocalTrainer,
   loadTokenizer,
   type RunView,
-  roundSeed,
   sha256Hex,
   tokenizeRows,
 } from '@cotune/fl-core';
@@ -26,6 +24,7 @@ import { directorySource, openNodeGpu } from '@cotune/kernels/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { taskTrainer } from '../src/participant/training-data.ts';
 import { joinRun, modelDir, openRun, start, untilRun, useHarness } from './harness.ts';
+import { plainLoop } from './plain-loop.ts';
 
 useHarness();
 
@@ -78,48 +77,6 @@ async function liveRun(id: AlgorithmId) {
   return { coordinator, run, seen, ids: trainers.map(({ name }) => idOf(name)) };
 }
 
-/** The same without rounds, sockets, slices and codecs: the algorithm's two halves in a loop over whole vectors. */
-async function inALoop(id: AlgorithmId, ids: readonly string[]): Promise<Float32Array> {
-  const settings = algorithmSettings.parse({ id });
-  const algorithm = algorithmOf(settings);
-  const { hyper } = settings;
-  let weights: Float32Array = initAdapter(adapterLayout(model.config, LORA), 1);
-  let state = algorithm.initialState(weights.length);
-  const own = trainers.map(() => algorithm.initialClientState(weights.length));
-  const sole = algorithm.soleClient?.(hyper);
-  for (let round = 0; round < ROUNDS; round++) {
-    const learningRate = 1e-6 + 0.5 * (1e-2 - 1e-6) * (1 + Math.cos((Math.PI * round) / ROUNDS));
-    const updates = [];
-    for (const [ordinal, { trainer, examples }] of trainers.entries()) {
-      if (sole !== undefined && sole !== ordinal) continue;
-      const seed = roundSeed(1, round, ordinal);
-      const clientState = own[ordinal] ?? algorithm.initialClientState(weights.length);
-      const trained = await trainer.train({
-        weights,
-        order: exampleOrder({ examples, count: STEPS * BATCH, seed }),
-        steps: STEPS,
-        batchSize: BATCH,
-        learningRate,
-        clipNorm: 1,
-        weightDecay: 0,
-        seed,
-        rule: algorithm.localRule(hyper, clientState, state.vectors),
-        signal: new AbortController().signal,
-        onStep: () => {},
-      });
-      const start = weights;
-      const end = { hyper, clientState, shared: state.vectors, start, trained, steps: STEPS, learningRate };
-      const step = algorithm.clientStep?.(end);
-      if (step) own[ordinal] = step.state;
-      const delta = trained.map((value, i) => value - (start[i] ?? 0));
-      updates.push({ participantId: ids[ordinal] ?? '', delta, examples, ...(step?.extra && { extra: step.extra }) });
-    }
-    const next = algorithm.serverStep({ weights, updates, hyper, state, clients: trainers.length });
-    ({ weights, state } = next);
-  }
-  return weights;
-}
-
 const adapters = new Map<string, string>();
 
 test.each(ALGORITHM_IDS)('%s: a live run of two participants ends where its formulas end', async (id) => {
@@ -135,8 +92,16 @@ test.each(ALGORITHM_IDS)('%s: a live run of two participants ends where its form
     const response = await fetch(`${coordinator.url}${view?.adapter?.url}`);
     expect(sha256Hex(new Uint8Array(await response.arrayBuffer()))).toBe(sha256);
   }
-  const expected = encodeVector(await inALoop(id, ids), { dtype: 'f32', round: ROUNDS });
-  expect(sha256).toBe(sha256Hex(expected));
+  const expected = await plainLoop({
+    algorithm: { id },
+    weights: initAdapter(adapterLayout(model.config, LORA), 1),
+    rounds: ROUNDS,
+    steps: STEPS,
+    batchSize: BATCH,
+    learningRate: 1e-2,
+    people: trainers.map((person, ordinal) => ({ ...person, participantId: ids[ordinal] ?? '' })),
+  });
+  expect(sha256).toBe(sha256Hex(encodeVector(expected, { dtype: 'f32', round: ROUNDS })));
   adapters.set(id, sha256);
 });
 

@@ -1,0 +1,111 @@
+import { decodeVector, encodeVector, type LocalTrainer, sha256Hex } from '@cotune/fl-core';
+import { expect, test } from 'vitest';
+import { fileStorage } from '../src/participant/storage.ts';
+import {
+  joinRun,
+  newDataDir,
+  openRun,
+  requestId,
+  seededTrainer,
+  start,
+  type TestParticipant,
+  untilRun,
+  useHarness,
+} from './harness.ts';
+import { type Course, plainLoop } from './plain-loop.ts';
+
+useHarness();
+
+const ROUNDS = 3;
+const EXAMPLES = 10;
+
+/** Trains once and then hangs, as somebody who is about to be killed. */
+function once(trainer: LocalTrainer): LocalTrainer {
+  let calls = 0;
+  return { train: (job) => (calls++ === 0 ? trainer.train(job) : new Promise(() => {})) };
+}
+
+const settled = (person: TestParticipant) =>
+  expect.poll(() => person.activities.some((activity) => activity.kind === 'uploaded')).toBe(true);
+
+/** Three rounds of SCAFFOLD by Ada and by Bob, who is killed after the first; `storage` says where his successor looks, if there is one. */
+async function withBobKilled(storage: 'kept' | 'lost' | null) {
+  const coordinator = await start();
+  const { runId, token } = await openRun(coordinator, {
+    algorithm: { id: 'scaffold' },
+    rounds: ROUNDS,
+    participants: { min: storage === null ? 1 : 2 },
+    graceMs: 1500,
+    autoStart: false,
+  });
+  const ada = joinRun(coordinator, token, { name: 'Ada', examples: EXAMPLES });
+  await expect.poll(() => ada.resumeToken()).toBeDefined();
+  const directory = await newDataDir();
+  const trainer = seededTrainer('Bob');
+  const bob = joinRun(coordinator, token, {
+    name: 'Bob',
+    examples: EXAMPLES,
+    trainer: once(trainer),
+    storage: fileStorage(directory),
+    reconnection: false,
+  });
+  await expect.poll(() => bob.resumeToken()).toBeDefined();
+  const resumeToken = bob.resumeToken() ?? '';
+  const first = new Promise<string>((resolve) => ada.socket.once('round:offer', ({ adapter }) => resolve(adapter.url)));
+  const finished = untilRun(coordinator, runId);
+  await coordinator.adminCall('run:start', { requestId: requestId(), runId });
+  await settled(bob);
+  bob.socket.disconnect();
+  if (storage !== null) {
+    joinRun(coordinator, resumeToken, {
+      name: 'Bob',
+      examples: EXAMPLES,
+      trainer,
+      storage: fileStorage(storage === 'kept' ? directory : await newDataDir()),
+    });
+  }
+  const run = await finished;
+  const bytes = await (await fetch(`${coordinator.url}${await first}`)).arrayBuffer();
+  const { participants } = await coordinator.adminCall('run:get', { runId });
+  const people = ['Ada', 'Bob'].map((name) => ({
+    participantId: participants.find((one) => one.name === name)?.participantId ?? '',
+    trainer: seededTrainer(name),
+    examples: EXAMPLES,
+  }));
+  return {
+    run,
+    async byFormulas(before: Course['before']): Promise<string> {
+      const { vector: weights } = decodeVector(new Uint8Array(bytes));
+      const algorithm = { id: 'scaffold' } as const;
+      const course = { algorithm, weights, rounds: ROUNDS, steps: 2, batchSize: 2, learningRate: 1e-2, people };
+      const end = await plainLoop({ ...course, ...(before && { before }) });
+      return sha256Hex(encodeVector(end, { dtype: 'f32', round: ROUNDS }));
+    },
+  };
+}
+
+test('scaffold: a participant killed between rounds goes on with its c_k', async () => {
+  const { run, byFormulas } = await withBobKilled('kept');
+  expect(run.rounds.map(({ received }) => received.length)).toEqual([2, 2, 2]);
+  expect(run.adapter?.sha256).toBe(await byFormulas(undefined));
+});
+
+test('scaffold: a participant that lost its storage begins at c_k = 0 again', async () => {
+  const { run, byFormulas } = await withBobKilled('lost');
+  expect(run.rounds.map(({ received }) => received.length)).toEqual([2, 2, 2]);
+  const forgets: Course['before'] = (round, ordinal) => (ordinal === 1 && round === 1 ? 'forgets' : undefined);
+  expect(run.adapter?.sha256).toBe(await byFormulas(forgets));
+  expect(run.adapter?.sha256).not.toBe(await byFormulas(undefined));
+});
+
+test('scaffold: a participant that never comes back does not stop the run, and stays one of N', async () => {
+  const { run, byFormulas } = await withBobKilled(null);
+  expect(run.rounds.map(({ kept, received }) => [kept, received.length])).toEqual([
+    [false, 2],
+    [false, 1],
+    [false, 1],
+  ]);
+  expect(run.adapter?.sha256).toBe(
+    await byFormulas((round, ordinal) => (ordinal === 1 && round > 0 ? 'absent' : undefined)),
+  );
+});
