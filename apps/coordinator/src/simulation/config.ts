@@ -4,14 +4,29 @@ import { z } from 'zod';
 import { unknownKeys } from '../cli/run-settings.ts';
 
 const positive = z.number().int().positive();
+const name = z.string().min(1);
 
 /** How the rows of one source are read. */
 const source = z.strictObject({
   /** A path relative to the configuration, 'demo' or 'demo-test' (the embedded data), 'preset:ID', or an http(s) address. */
-  from: z.string().min(1),
+  from: name,
   /** Takes so many rows, chosen by the seed of the data, in the order of the file. */
   maxRows: positive.optional(),
-  mapping: z.strictObject({ prompt: z.string().min(1), response: z.string().min(1) }).optional(),
+  /** Which columns to read, when their names say nothing. */
+  mapping: z
+    .union(
+      [
+        z.strictObject({ prompt: name, response: name }),
+        z.strictObject({ prompt: name, chosen: name, rejected: name }),
+      ],
+      {
+        error: 'expected {"prompt", "response"}, or for preference pairs {"prompt", "chosen", "rejected"}',
+      },
+    )
+    .optional(),
+  dropColumns: z.array(name).optional(),
+  /** What makes two rows the same, of which the first is kept. */
+  dedupe: z.enum(['row', 'prompt', 'none']).optional(),
   responseNames: z.record(z.string(), z.string()).optional(),
 });
 export type SourceSettings = z.infer<typeof source>;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createRng, FlError, partitionRows, type Tokenizer } from '@cotune/fl-core';
+import { createRng, FlError, type Preset, partitionRows, presetRows, type Tokenizer } from '@cotune/fl-core';
 import { type HeldOutSet, heldOutSet } from '../evaluator/measure.ts';
 import {
   parseRows,
@@ -16,6 +16,8 @@ import { clientsOf } from './config.ts';
 export interface OpenedSource {
   readonly bytes: Uint8Array;
   readonly fileName: string;
+  /** How its rows are read and chosen, where it is a preset. */
+  readonly preset?: Preset;
 }
 export type OpenSource = (from: string) => Promise<OpenedSource>;
 
@@ -93,7 +95,7 @@ export function selectData(data: TrainingData, indices: readonly number[]): Trai
 }
 
 async function readSource(
-  { from, maxRows, mapping, responseNames }: SourceSettings,
+  { from, maxRows, ...reading }: SourceSettings,
   how: {
     config: ExperimentConfig;
     open: OpenSource;
@@ -102,12 +104,21 @@ async function readSource(
     seed: string;
   },
 ): Promise<TaskRows> {
-  const { bytes, fileName } = await how.open(from);
-  const keepColumns = how.column === undefined ? undefined : [how.column];
-  const parsed = await parseRows(how.config.run.task, bytes, { fileName, mapping, responseNames, keepColumns });
+  const { bytes, fileName, preset } = await how.open(from);
+  const { task } = how.config.run;
+  if (preset && preset.task !== task)
+    throw new FlError('invalid', `${from} is for the task ${preset.task}, the run's task is ${task}`);
+  const parsed = await parseRows(task, bytes, {
+    ...preset?.parse,
+    ...reading,
+    fileName,
+    keepColumns: how.column === undefined ? undefined : [how.column],
+  });
   const [bad] = parsed.rejected;
   if (bad) how.onNotice(`${from}: ${parsed.rejected.length} rows rejected; ${described(bad)}`);
   const count = parsed.rows.length;
+  const all = Array.from({ length: count }, (_, i) => i);
+  if (preset) return selectRows(parsed, presetRows(preset, all, maxRows));
   if (maxRows === undefined || maxRows >= count) return parsed;
   return selectRows(parsed, drawn(count, maxRows, how.seed));
 }
