@@ -93,18 +93,22 @@ describe('measuring', () => {
   const rows = rowsOf(['down', 'dawn', 'done', 'dune', 'dyne']);
 
   it.each([
-    [1, ['down', 'dawn', 'done', 'dune', 'dyne']], // alike, so that one wins by little
-    [2, ['down', 'dawn', 'done', 'dune', 'dyne']],
-    [3, ['tone', 'code', 'mare', 'lisp', 'pace']],
-    [0, ['tone', 'code', 'mare', 'lisp', 'pace']], // the base model
-    [4, ['up', 'upper', 'down', 'dawn', 'x']], // of many lengths, one the beginning of another
+    [1, ['down', 'dawn', 'done', 'dune', 'dyne'], 0],
+    [2, ['tone', 'code', 'mare', 'lisp', 'pace'], 0],
+    [4, ['up', 'upper', 'down', 'dawn', 'x'], 0], // of many lengths, one the beginning of another
+    // Once it has learned the words but not yet which, the rest of a word costs little, and most is decided by the probes.
+    [3, ['tape', 'tapa', 'tapo', 'tapu', 'tape.'], 20],
+    [3, ['tone', 'code', 'mare', 'lisp', 'pace'], 30],
   ] as const)(
-    'finds the class of the highest likelihood as scoring all of them does (adapter %i, %j)',
-    async (seed, given) => {
+    'finds the class of the highest likelihood as scoring all of them does (adapter %i, %j, %i steps)',
+    async (seed, given, steps) => {
       const names = [...given].sort();
       const rows = rowsOf(given);
-      trainer.setAdapter(randomAdapter(seed, seed === 0 ? 0 : 0.6));
+      trainer.setAdapter(steps > 0 ? initAdapter(trainer.layout, seed) : randomAdapter(seed, 0.6));
+      trainer.resetOptimizer();
       const set = heldOutSet(sft(rows), config, tokenizer);
+      if (set.task !== 'sft') throw new Error('these are rows');
+      for (let step = 0; step < steps; step++) await trainer.step(set.examples, { learningRate: 0.05, clipNorm: 1 });
       const metrics = await measure(trainer, set);
 
       let hits = 0;
@@ -147,6 +151,7 @@ describe('measuring', () => {
 
   it('does not score in full what cannot win any more', async () => {
     trainer.setAdapter(initAdapter(trainer.layout, 1));
+    trainer.resetOptimizer();
     const two = Array.from({ length: 12 }, (_, i) => row(`${i} ${i % 2 ? '!!!' : '???'}`, i % 2 ? 'on' : 'off', i + 1));
     const set = heldOutSet(sft(two), config, tokenizer);
     if (set.task !== 'sft') throw new Error('these are rows');
@@ -163,7 +168,6 @@ describe('measuring', () => {
     expect(classes).toMatchObject({ count: 2, accuracy: 1 });
     expect(accuracy).toBe(1);
     expect(scored).toBe(12); // the right answers alone
-    trainer.resetOptimizer();
   });
 
   it('measures pairs by their rewards', async () => {
