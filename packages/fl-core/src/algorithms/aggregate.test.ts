@@ -102,6 +102,27 @@ describe('aggregation over encoded updates', () => {
     }
   });
 
+  it('keeps the order of several extras', async () => {
+    const seen: unknown[] = [];
+    const two: Algorithm = {
+      ...(fedavg as Algorithm),
+      extras: ['zebra', 'ant'],
+      serverStep: ({ weights, updates, state }) => {
+        seen.push(updates[0]);
+        return { weights, state };
+      },
+    };
+    const updates = [encoded('a', 3, [1, 2, 3, 4, 5, /**/ 10, 20, 30, 40, 50, /**/ 11, 21, 31, 41, 51])];
+    await aggregateUpdates({ ...base, algorithm: two, updates, sliceLength: 3 });
+    const slice = (delta: number[], zebra: number[], ant: number[]) => ({
+      participantId: 'a',
+      examples: 3,
+      delta: new Float32Array(delta),
+      extra: { zebra: new Float32Array(zebra), ant: new Float32Array(ant) },
+    });
+    expect(seen).toEqual([slice([1, 2, 3], [10, 20, 30], [11, 21, 31]), slice([4, 5], [40, 50], [41, 51])]);
+  });
+
   it('refuses an update without the vectors that belong behind its delta, or with ones that do not', async () => {
     const plain = encoded('a', 1, [1, 2, 3, 4, 5]);
     await expect(aggregateUpdates({ ...controlled, updates: [plain] })).rejects.toMatchObject({

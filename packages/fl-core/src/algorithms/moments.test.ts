@@ -31,4 +31,20 @@ describe('what the defaults of the server optimisers do to a constant update', (
   ] as const)('%s, Δ = %d', (id, delta, first, last) => {
     expect(multipliers(id, delta)).toEqual([first, last]);
   });
+
+  it.each([
+    ['fedadam', 2e-5, 1, 1.46],
+    ['fedyogi', 2e-5, 1, 1],
+    ['fedadagrad', 2e-5, 1, 0.98],
+    ['fedadam', 2e-4, 1, 1.42],
+    ['fedyogi', 2e-4, 1, 1.02],
+    ['fedadagrad', 2e-4, 0.99, 0.5],
+    ['fedadam', 2e-3, 0.99, 0.69],
+    ['fedyogi', 2e-3, 0.99, 0.67],
+    ['fedadagrad', 2e-3, 0.62, 0.07],
+  ] as const)('%s with η = 2τ, Δ = %d', (id, delta, first, last) => {
+    expect(multipliers(id, delta, { eta: 2e-3, tau: 1e-3 })).toEqual([first, last]);
+    // only the ratios of Δ, η and τ count
+    expect(multipliers(id, delta / 128, { eta: 2e-3 / 128, tau: 1e-3 / 128 })).toEqual([first, last]);
+  });
 });
