@@ -132,6 +132,25 @@ test('an invitation link is answered again while the coordinator lives, and kept
   await expect(again.adminCall('invitation:create', request)).rejects.toMatchObject({ code: 'duplicate' });
 });
 
+test('a run whose settings cannot work together is refused, with the setting', async () => {
+  const coordinator = await start();
+  await expect(openRun(coordinator, { learningRate: 1e-3, minLearningRate: 1e-2 })).rejects.toMatchObject({
+    code: 'invalid',
+    message: expect.stringMatching(/^minLearningRate: got 0.01, expected at most/),
+  });
+  const alone = { algorithm: { id: 'local', hyper: { client: 9 } }, participants: { min: 1, max: 9 } } as const;
+  await expect(openRun(coordinator, alone)).rejects.toMatchObject({ code: 'invalid' });
+  expect((await coordinator.adminCall('runs:list', {})).runs).toEqual([]);
+  await openRun(coordinator, {
+    task: 'dpo',
+    learningRate: 1e-3,
+    minLearningRate: 1e-2,
+    learningRateSchedule: 'constant',
+  });
+  const { runs } = await coordinator.adminCall('runs:list', {});
+  expect(runs.map(({ config }) => [config.task, config.dpo])).toEqual([['dpo', { beta: 0.1 }]]);
+});
+
 test('commands move a run through its phases, and say why not', async () => {
   const coordinator = await start();
   const { runId, token } = await openRun(coordinator, { autoStart: false, rounds: 1 });

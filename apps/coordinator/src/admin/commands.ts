@@ -1,4 +1,4 @@
-import { type AdminCommand, adminCommands, canApply, FlError, type RunView } from '@cotune/fl-core';
+import { type AdminCommand, adminCommands, canApply, FlError, impossibleSettings, type RunView } from '@cotune/fl-core';
 import type { z } from 'zod';
 import type { HeldOutCatalog } from '../evaluator/held-out.ts';
 import type { ModelCatalog } from '../evaluator/model-catalog.ts';
@@ -75,6 +75,8 @@ export const COMMANDS: { readonly [C in AdminCommand]: Command<C> } = {
     role: 'operator',
     async run(context, { config }) {
       await context.models.ref(config.modelId);
+      const [wrong] = impossibleSettings(config);
+      if (wrong) throw new FlError('invalid', `${wrong.path}: ${wrong.message}`);
       if (config.evaluationId !== undefined) await context.heldOut.requireRows(config.evaluationId, config.task);
       return { run: (await context.createRun(config)).view() };
     },

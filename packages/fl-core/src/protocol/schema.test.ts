@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { adminCommands, handshake, roundOffer, runConfig, uploadOpen, uploadVerdict } from './schema.ts';
+import {
+  adminCommands,
+  handshake,
+  impossibleSettings,
+  roundOffer,
+  runConfig,
+  uploadOpen,
+  uploadVerdict,
+} from './schema.ts';
 import { CHUNK_BYTES } from './version.ts';
 
 const minimal = { name: 'News', modelId: 'demo', algorithm: { id: 'fedavg' }, lora: {}, participants: {} };
@@ -38,6 +46,30 @@ describe('run configuration', () => {
     expect(runConfig.safeParse({ ...minimal, task: 'rlhf' }).success).toBe(false);
     expect(runConfig.safeParse({ ...minimal, dpo: { beta: 0 } }).success).toBe(false);
     expect(runConfig.safeParse({ ...minimal, seeding: 'none' }).success).toBe(false);
+  });
+
+  it.each([
+    ['maxSeqLength', { maxSeqLength: 1 }, { maxSeqLength: 2 }],
+    [
+      'dpo.maxPromptLength',
+      { task: 'dpo', maxSeqLength: 64, dpo: { maxPromptLength: 64 } },
+      { task: 'dpo', maxSeqLength: 64, dpo: { maxPromptLength: 63 } },
+    ],
+    ['participants.perRound', { participants: { max: 4, perRound: 5 } }, { participants: { max: 4, perRound: 4 } }],
+    [
+      'minLearningRate',
+      { learningRate: 1e-6, minLearningRate: 2e-6 },
+      { learningRate: 1e-6, minLearningRate: 2e-6, learningRateSchedule: 'constant' },
+    ],
+    [
+      'algorithm',
+      { algorithm: { id: 'local', hyper: { client: 3 } }, participants: { max: 3 } },
+      { algorithm: { id: 'local', hyper: { client: 2 } }, participants: { max: 3 } },
+    ],
+  ])('says which settings cannot work together: %s', (path, wrong, right) => {
+    const problems = (change: object) => impossibleSettings(runConfig.parse({ ...minimal, ...change }));
+    expect(problems(wrong).map((one) => one.path)).toEqual([path]);
+    expect(problems(right)).toEqual([]);
   });
 
   it.each([
