@@ -33,7 +33,8 @@ async function serve(
 ) {
   const requests: string[] = [];
   const server = createServer((request, response) => {
-    requests.push(`${request.url} ${request.headers.range ?? 'whole'}`);
+    const known = request.headers['if-none-match'];
+    requests.push(`${request.url} ${request.headers.range ?? 'whole'}${known ? ` unless ${known}` : ''}`);
     if (before(requests.length, request, response)) return;
     const file = files[request.url ?? ''];
     if (!file) return response.writeHead(404).end();
@@ -41,7 +42,8 @@ async function serve(
     const headers: Record<string, string> = etag ? { etag } : {};
     if (etag && request.headers['if-none-match'] === etag) return response.writeHead(304, headers).end();
     const range = /bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1];
-    const start = range && request.headers['if-range'] === etag ? Number(range) : 0;
+    const version = request.headers['if-range'] ?? etag; // as RFC 9110 has it, a range without If-Range is of what is there
+    const start = range && version === etag ? Number(range) : 0;
     response.writeHead(start > 0 ? 206 : 200, { ...headers, 'content-length': bytes.byteLength - start });
     response.end(bytes.subarray(start));
   });
@@ -216,7 +218,7 @@ test('asks an address for changes, and takes what it has when the address is gon
   const other = Buffer.from('{"prompt":"a","response":"b"}\n');
   files['/a.jsonl'] = { bytes: other, etag: '"two"' };
   expect((await openDataSource(url, '/', options)).sha256).toBe(sha256(other));
-  expect(requests).toHaveLength(3);
+  expect(requests).toEqual(['/a.jsonl whole', `/a.jsonl whole unless ${ETAG}`, `/a.jsonl whole unless ${ETAG}`]);
   const failing: typeof fetch = async () => {
     throw new TypeError('fetch failed', { cause: new Error('getaddrinfo ENOTFOUND') });
   };
@@ -231,6 +233,15 @@ test('a file without its declared length is not taken for whole', async () => {
   const kept = (await readdir(options.directory, { recursive: true })).filter((name) => name.endsWith('a.jsonl'));
   expect(kept).toEqual([]);
   expect(await readFile(join(options.directory, 'none')).catch(() => 'absent')).toBe('absent');
+});
+
+test('compares what it received with the length that was declared', async () => {
+  const short: typeof fetch = async () =>
+    new Response(BYTES.subarray(0, 100), { headers: { 'content-length': '200' } });
+  const options = { directory: await temporary(), fetch: short, sleep };
+  await expect(openDataSource('http://localhost/a.jsonl', '/', options)).rejects.toThrow(
+    /broke off at byte 100 of 200/,
+  );
 });
 
 test('names its presets on the command line, with the place of their files', async () => {

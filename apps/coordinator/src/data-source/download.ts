@@ -83,7 +83,8 @@ async function receive(
 ): Promise<{ etag: string | null } | undefined> {
   const validator = `${partial}.etag`;
   const started = existsSync(validator) ? await readFile(validator, 'utf8') : null;
-  const start = started ? await sizeOf(partial) : 0; // without a name for the version, nothing tells that it is the same
+  const start = await sizeOf(partial);
+  // Without a name for the version, nothing tells that the rest would be of the same: all of it is asked for.
   const range: Record<string, string> = started && start > 0 ? { range: `bytes=${start}-`, 'if-range': started } : {};
   const conditional: Record<string, string> = knownEtag ? { 'if-none-match': knownEtag } : {};
   let response: Response;
