@@ -1,6 +1,6 @@
 import { FlError } from '../error.ts';
 import { createRng } from '../rng.ts';
-import { emptyParts, mixed, type PartitionInput, rowsByValue, shuffledRows } from './partition-rows.ts';
+import { emptyParts, mixed, type PartitionInput, requireClasses, rowsByValue, shuffledRows } from './partition-rows.ts';
 
 /** Shuffled and dealt in turn: sizes differ by one at most. */
 export function iid(input: PartitionInput): number[][] {
@@ -14,8 +14,10 @@ export function iid(input: PartitionInput): number[][] {
 /**
  * Client k never sees the k-th label (in sorted order, from the start again when there are more clients); each label's
  * rows are dealt in turn among the clients that may have it. Rows of a label that nobody may have are left out.
+ * Throws FlError 'invalid' for labels that are no classes.
  */
 export function lackingLabel(input: PartitionInput): number[][] {
+  requireClasses('lacking-label', input.labels);
   const parts = emptyParts(input.clients);
   const groups = [...rowsByValue(shuffledRows(input), input.labels).values()];
   groups.forEach((rows, position) => {

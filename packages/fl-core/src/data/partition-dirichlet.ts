@@ -1,6 +1,6 @@
 import { FlError } from '../error.ts';
 import { createRng, type Rng } from '../rng.ts';
-import { emptyParts, mixed, type PartitionInput, rowsByValue, shuffledRows } from './partition-rows.ts';
+import { emptyParts, mixed, type PartitionInput, requireClasses, rowsByValue, shuffledRows } from './partition-rows.ts';
 
 const MAX_DRAWS = 1000;
 
@@ -8,9 +8,11 @@ const MAX_DRAWS = 1000;
  * Label skew: for every label on its own, the shares of the clients are drawn from Dir(α, …, α) and the label's rows cut
  * accordingly (Yurochkin et al. 2019, "Bayesian Nonparametric Federated Learning of Neural Networks", §4). Hsu et al.
  * 2019 draw, for every client, its mixture of labels instead; both are even for large α and give a client one label for
- * small α, but here sizes differ too. Drawn anew, as there, until every client has a row; after 1000 draws FlError 'invalid'.
+ * small α, but here sizes differ too. Drawn anew, as there, until every client has a row; FlError 'invalid' after 1000 draws,
+ * or for labels that are no classes.
  */
 export function dirichlet(input: PartitionInput, { alpha }: { readonly alpha: number }): number[][] {
+  requireClasses('dirichlet', input.labels);
   const groups = [...rowsByValue(shuffledRows(input), input.labels).values()];
   return mixed(cutUntilAllHave('dirichlet', input, alpha, groups), input.seed);
 }

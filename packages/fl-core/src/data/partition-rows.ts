@@ -1,3 +1,4 @@
+import { FlError } from '../error.ts';
 import { createRng } from '../rng.ts';
 
 /** What a split is decided by, beside its settings. */
@@ -31,4 +32,18 @@ export function rowsByValue(order: readonly number[], values: readonly string[])
 export function mixed(parts: readonly (readonly number[])[], seed: number | string): number[][] {
   const rng = createRng(`${seed}/partition-order`);
   return parts.map((part) => rng.shuffle(part));
+}
+
+/**
+ * Splits by label need classes: rows whose texts are nearly all different would come out as if dealt at random. Throws
+ * FlError 'invalid' when labels occur less than twice on average.
+ */
+export function requireClasses(kind: string, labels: readonly string[]): void {
+  const different = new Set(labels).size;
+  if (different * 2 <= labels.length) return;
+  throw new FlError(
+    'invalid',
+    `partition ${kind}: ${labels.length} rows have ${different} different labels, expected classes that recur: split them ` +
+      'another way, for instance iid, quantity or by a column',
+  );
 }

@@ -104,6 +104,16 @@ describe('what no split can do', () => {
     );
   });
 
+  it.each([{ kind: 'dirichlet', alpha: 1 }, { kind: 'lacking-label' }] as const)(
+    'takes no free text for labels: $kind',
+    (settings) => {
+      const split = (different: number) => () =>
+        partitionRows(settings, { labels: numbered(60).map((i) => `text ${i % different}`) }, 2, 1);
+      expect(split(31)).toThrow(/60 rows have 31 different labels, expected classes that recur/);
+      expect(split(30)().flat()).toHaveLength(60);
+    },
+  );
+
   it('refuses fewer owners than clients', () => {
     const rows = { labels: cycle(['a'], 6), column: cycle(['p', 'q'], 6) };
     expect(() => partitionRows({ kind: 'column', column: 'owner' }, rows, 3, 1)).toThrow(/2 different values for 3/);
@@ -176,7 +186,7 @@ describe('dirichlet', () => {
 
   it('favours no client, even where every label is rare', () => {
     const held = [0, 0, 0, 0];
-    const rare = numbered(400).map((i) => `only ${i}`);
+    const rare = numbered(400).map((i) => `label ${i % 200}`);
     for (let seed = 0; seed < 10; seed++) {
       partitionRows({ kind: 'dirichlet', alpha: 5 }, { labels: rare }, 4, seed).forEach((part, client) => {
         held[client] = (held[client] ?? 0) + part.length;
