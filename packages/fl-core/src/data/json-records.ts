@@ -30,7 +30,7 @@ export function readJsonElements(bytes: Uint8Array, from: number, { wrapped }: {
   for (const element of scanElements(bytes, from, scan)) {
     line = element.line;
     if ('stray' in element) emptyRows++;
-    else if ('reason' in element) records.push(element);
+    else if ('reason' in element) records.push({ line: element.line, reason: element.reason });
     else records.push(parseRecord(bytes.subarray(element.start, element.end), element.line));
   }
   if (!wrapped && scan.end !== undefined && !isBlank(bytes.subarray(scan.end))) {
@@ -60,16 +60,16 @@ export function objectShape(bytes: Uint8Array): ObjectShape {
   let objects = 0;
   let sound = true;
   for (const element of scanElements(bytes, 0, scan)) {
-    if (!('start' in element)) {
-      sound = false;
-      continue;
-    }
+    const read = 'start' in element;
+    if (!read) sound = false;
+    const start = read ? element.start : 'unclosed' in element ? element.unclosed : undefined;
+    if (start === undefined) continue;
     members++;
-    if (bytes[element.start] === OPEN_OBJECT) objects++;
-    if (bytes[element.start] !== OPEN_ARRAY) continue;
-    let inside = element.start + 1;
-    while (inside < element.end && (bytes[inside] ?? 0) <= 32) inside++;
-    if (bytes[inside] === OPEN_OBJECT) arraysOfObjects.push(element.start);
+    if (bytes[start] === OPEN_OBJECT) objects++;
+    if (bytes[start] !== OPEN_ARRAY) continue;
+    let inside = start + 1;
+    while (inside < bytes.length && (bytes[inside] ?? 0) <= 32) inside++;
+    if (bytes[inside] === OPEN_OBJECT) arraysOfObjects.push(start);
   }
   const whole = sound && scan.end !== undefined && isBlank(bytes.subarray(scan.end));
   return { whole, members, objects, arraysOfObjects };

@@ -15,7 +15,7 @@ const CLOSE_OBJECT = 125;
 /** One element of an array, or value of an object: where it stands, or why its end cannot be found. */
 export type Element =
   | { readonly line: number; readonly start: number; readonly end: number }
-  | { readonly line: number; readonly reason: string }
+  | { readonly line: number; readonly reason: string; readonly unclosed?: number } // where its value begins
   | { readonly line: number; readonly stray: true }; // a comma with nothing before it
 
 export interface Scan {
@@ -59,7 +59,8 @@ export function* scanElements(bytes: Uint8Array, from: number, scan: Scan): Gene
     if (end === undefined || end.broken) {
       misread++;
       const next = end === undefined ? nextAlike(bytes, at) : end.at;
-      yield { line, reason: next === undefined ? 'is not closed before the file ends' : 'is not closed' };
+      const reason = next === undefined ? 'is not closed before the file ends' : 'is not closed';
+      yield value === undefined ? { line, reason } : { line, reason, unclosed: value };
       if (next === undefined) return;
       line += newlines(bytes, at, next);
       at = next;
