@@ -1,5 +1,4 @@
-import { algorithmOf } from '@cotune/fl-core';
-import type { RunConfig } from '@cotune/fl-core/protocol';
+import { impossibleSettings, type RunConfig } from '@cotune/fl-core/protocol';
 import type { z } from 'zod';
 import { formatCount, formatSetting } from '../ui/units.ts';
 
@@ -24,24 +23,21 @@ export function explainIssue(issue: z.core.$ZodIssue): string {
   }
 }
 
+/** The form's words for settings that cannot work together, by field path; those of the protocol for any other. */
+const WORDS: Readonly<Record<string, (config: RunConfig) => string>> = {
+  maxSeqLength: () => 'Expected at least 2: one token to read and one to learn',
+  'dpo.maxPromptLength': ({ maxSeqLength }) =>
+    `Leave room for the answers: expected fewer than the ${formatCount(maxSeqLength)} tokens of an example`,
+  'participants.perRound': ({ participants }) => `Only ${formatCount(participants.max)} participants may join`,
+  minLearningRate: () => 'Expected at most the learning rate, from which it falls',
+};
+
 /** Settings that are valid one by one but cannot work together. */
-export function impossibleSettings(config: RunConfig): Problems {
-  const { task, dpo, maxSeqLength, participants, learningRate, minLearningRate, learningRateSchedule } = config;
-  const problems: Record<string, string> = {};
-  if (maxSeqLength < 2) problems.maxSeqLength = 'Expected at least 2: one token to read and one to learn';
-  if (task === 'dpo' && dpo.maxPromptLength !== undefined && dpo.maxPromptLength >= maxSeqLength) {
-    problems['dpo.maxPromptLength'] =
-      `Leave room for the answers: expected fewer than the ${formatCount(maxSeqLength)} tokens of an example`;
-  }
-  if (participants.perRound !== undefined && participants.perRound > participants.max) {
-    problems['participants.perRound'] = `Only ${formatCount(participants.max)} participants may join`;
-  }
-  if (learningRateSchedule === 'cosine' && minLearningRate > learningRate) {
-    problems.minLearningRate = 'Expected at most the learning rate, from which it falls';
-  }
-  const sole = algorithmOf(config.algorithm).soleClient?.(config.algorithm.hyper);
-  if (sole !== undefined && sole >= participants.max) {
-    problems.algorithm = `Participant ${sole} can never join: they are counted from 0, and at most ${formatCount(participants.max)} may come`;
-  }
-  return problems;
+export function togetherProblems(config: RunConfig): Problems {
+  return Object.fromEntries(
+    impossibleSettings(config).map(({ path, message }) => [
+      path,
+      WORDS[path]?.(config) ?? message.charAt(0).toUpperCase() + message.slice(1),
+    ]),
+  );
 }

@@ -1,6 +1,6 @@
 import { type AlgorithmForm, algorithmForms } from '@cotune/fl-core';
 import { type ModelRef, type RunConfigInput, runConfig } from '@cotune/fl-core/protocol';
-import { explainIssue, impossibleSettings, type Problems } from './form-problems.ts';
+import { explainIssue, type Problems, togetherProblems } from './form-problems.ts';
 import { PRESETS } from './presets.ts';
 
 /** Values of a form by field name; NaN for what is no number. */
@@ -49,7 +49,7 @@ export function parseForm(form: RunForm): { config: RunConfigInput } | { problem
   const input: RunConfigInput = { ...form.config, algorithm };
   const parsed = runConfig.safeParse(input);
   const problems = parsed.success
-    ? impossibleSettings(parsed.data)
+    ? togetherProblems(parsed.data)
     : Object.fromEntries(parsed.error.issues.map((issue) => [issue.path.join('.'), explainIssue(issue)]));
   return Object.keys(problems).length > 0 ? { problems } : { config: input };
 }

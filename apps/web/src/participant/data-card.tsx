@@ -57,7 +57,7 @@ function DropZone() {
               </Button>
             )}
           </FileButton>
-          {demoShards ? (
+          {demoShards && task === 'sft' ? (
             <Button variant="default" disabled={busy} onClick={() => chooseDemo(1 + Math.floor(Math.random() * 3))}>
               Use demo data
             </Button>

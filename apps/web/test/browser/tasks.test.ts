@@ -93,7 +93,7 @@ describe('preference pairs', () => {
 
 describe('SCAFFOLD', () => {
   it('a reload between rounds keeps the control variate: the adapter has the bits of an undisturbed run', async () => {
-    const numbers = { 'Examples a step': 4, 'Tokens an example': 48, Seed: 7 };
+    const numbers = { 'Steps a round': 1, 'Examples a step': 2, 'Tokens an example': 48, Seed: 7 };
     const adapters: (string | null)[] = [];
     for (const disturbed of [false, true]) {
       const link = await newRun(disturbed ? 'Reloaded' : 'Undisturbed', numbers, { Algorithm: 'scaffold' });
