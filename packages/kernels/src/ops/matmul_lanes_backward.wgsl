@@ -7,6 +7,7 @@ struct Params { rows: u32, input_quads: u32, outputs: u32, accumulate: u32 }
 @group(0) @binding(1) var<storage, read> dy: array<f32>;           // (rows, outputs)
 @group(0) @binding(2) var<storage, read_write> dx: array<vec4f>;   // (rows, inputs / 4)
 const TILE_QUADS = TILE_CHUNKS * CHUNK_QUADS;
+alias Quads = array<vec4f, CHUNK_QUADS>;
 
 @compute @workgroup_size(LANES)
 fn matmul_lanes_backward(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
@@ -23,16 +24,13 @@ fn matmul_lanes_backward(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_
   for (var first = 0u; first < params.outputs; first += LANES) {
     let n = min(first + lane, params.outputs - 1);
     let s = select(0.0, weight_scale(n), first + lane < params.outputs);
-    var b: array<vec4f, LANES * TILE_QUADS>;
+    var w_at: array<u32, LANES>;
+    var b: array<Quads, LANES * TILE_CHUNKS>;
     // unroll
     for (var l = 0u; l < LANES; l++) {
-      let w_at = min(first + l, params.outputs - 1) * input_chunks;
+      w_at[l] = min(first + l, params.outputs - 1) * input_chunks;
       // unroll
-      for (var j = 0u; j < TILE_CHUNKS; j++) {
-        let chunk = w[w_at + chunk_at[j]];
-        // unroll
-        for (var q = 0u; q < CHUNK_QUADS; q++) { b[l * TILE_QUADS + j * CHUNK_QUADS + q] = quad_of(chunk, q); }
-      }
+      for (var j = 0u; j < TILE_CHUNKS; j++) { b[l * TILE_CHUNKS + j] = quads_of(w[w_at[l] + chunk_at[j]]); }
     }
     // unroll
     for (var i = 0u; i < TILE_ROWS; i++) {
@@ -44,10 +42,11 @@ fn matmul_lanes_backward(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_
       for (var j = 0u; j < TILE_CHUNKS; j++) {
         // unroll
         for (var q = 0u; q < CHUNK_QUADS; q++) {
-          var sum = sums[i * TILE_QUADS + j * CHUNK_QUADS + q];
+          var sum: array<vec4f, LANES + 1>;
+          sum[0u] = sums[i * TILE_QUADS + j * CHUNK_QUADS + q];
           // unroll
-          for (var l = 0u; l < LANES; l++) { sum = fma(a[l], b[l * TILE_QUADS + j * CHUNK_QUADS + q], sum); }
-          sums[i * TILE_QUADS + j * CHUNK_QUADS + q] = sum;
+          for (var l = 0u; l < LANES; l++) { sum[l + 1] = fma(a[l], b[l * TILE_CHUNKS + j][q], sum[l]); }
+          sums[i * TILE_QUADS + j * CHUNK_QUADS + q] = sum[LANES];
         }
       }
     }
