@@ -1,5 +1,6 @@
 import {
   type BlobRef,
+  countedUpdate,
   decodeVector,
   type Effect,
   encodeVector,
@@ -161,6 +162,7 @@ export function createEffects(services: EffectServices): EffectPerformer {
       deadlineMs,
       adapter: state.adapter,
       algorithmState: stateRef(state),
+      counted: countedUpdate(state, participantId),
       plan,
     });
   };

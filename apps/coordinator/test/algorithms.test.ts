@@ -23,7 +23,7 @@ import {
 import { directorySource, openNodeGpu } from '@cotune/kernels/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { taskTrainer } from '../src/participant/training-data.ts';
-import { joinRun, modelDir, openRun, start, untilRun, useHarness } from './harness.ts';
+import { joinRun, modelDir, openRun, PATIENT, start, untilRun, useHarness } from './harness.ts';
 import { plainLoop } from './plain-loop.ts';
 
 useHarness();
@@ -68,10 +68,10 @@ async function liveRun(id: AlgorithmId) {
     one.socket.on('run:state', (run) => {
       seen[i] = run;
     });
-    await expect.poll(() => one.resumeToken()).toBeDefined();
+    await expect.poll(() => one.resumeToken(), PATIENT).toBeDefined();
   }
   const run = await finished;
-  await expect.poll(() => seen.map((view) => view?.phase)).toEqual(['finished', 'finished']);
+  await expect.poll(() => seen.map((view) => view?.phase), PATIENT).toEqual(['finished', 'finished']);
   const { participants } = await coordinator.adminCall('run:get', { runId });
   const idOf = (name: string) => participants.find((one) => one.name === name)?.participantId ?? '';
   return { coordinator, run, seen, ids: trainers.map(({ name }) => idOf(name)) };

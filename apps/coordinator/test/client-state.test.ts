@@ -5,6 +5,7 @@ import {
   joinRun,
   newDataDir,
   openRun,
+  PATIENT,
   requestId,
   seededTrainer,
   start,
@@ -26,7 +27,7 @@ function once(trainer: LocalTrainer): LocalTrainer {
 }
 
 const settled = (person: TestParticipant) =>
-  expect.poll(() => person.activities.some((activity) => activity.kind === 'uploaded')).toBe(true);
+  expect.poll(() => person.activities.some((activity) => activity.kind === 'uploaded'), PATIENT).toBe(true);
 
 /** Three rounds of SCAFFOLD by Ada and by Bob, who is killed after the first; `storage` says where his successor looks, if there is one. */
 async function withBobKilled(storage: 'kept' | 'lost' | null) {
@@ -35,11 +36,11 @@ async function withBobKilled(storage: 'kept' | 'lost' | null) {
     algorithm: { id: 'scaffold' },
     rounds: ROUNDS,
     participants: { min: storage === null ? 1 : 2 },
-    graceMs: 1500,
+    graceMs: 2500,
     autoStart: false,
   });
   const ada = joinRun(coordinator, token, { name: 'Ada', examples: EXAMPLES });
-  await expect.poll(() => ada.resumeToken()).toBeDefined();
+  await expect.poll(() => ada.resumeToken(), PATIENT).toBeDefined();
   const directory = await newDataDir();
   const trainer = seededTrainer('Bob');
   const bob = joinRun(coordinator, token, {
@@ -49,7 +50,7 @@ async function withBobKilled(storage: 'kept' | 'lost' | null) {
     storage: fileStorage(directory),
     reconnection: false,
   });
-  await expect.poll(() => bob.resumeToken()).toBeDefined();
+  await expect.poll(() => bob.resumeToken(), PATIENT).toBeDefined();
   const resumeToken = bob.resumeToken() ?? '';
   const first = new Promise<string>((resolve) => ada.socket.once('round:offer', ({ adapter }) => resolve(adapter.url)));
   const finished = untilRun(coordinator, runId);

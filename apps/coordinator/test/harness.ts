@@ -56,6 +56,9 @@ export async function start(options: Partial<CoordinatorOptions> = {}): Promise<
   return coordinator;
 }
 
+/** For `expect.poll` of what takes moments on an idle machine and seconds on a busy one. */
+export const PATIENT = { timeout: 20_000 };
+
 export const requestId = () => crypto.randomUUID();
 
 /** Creates and opens a run, and returns an invitation's token with it. */

@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { joinRun, modelDir, newDataDir, openRun, start, untilRun, useHarness } from './harness.ts';
+import { joinRun, modelDir, newDataDir, openRun, PATIENT, start, untilRun, useHarness } from './harness.ts';
 
 useHarness();
 
@@ -86,7 +86,7 @@ test('of algorithm states only the current one of a run whose algorithm shares i
       return names.map((name) => name.slice(name.lastIndexOf('/') + 1)).filter((name) => name.length === 64);
     };
     // The first adapter, one for each round, and one state.
-    await expect.poll(async () => (await hashes()).length).toBe(5);
+    await expect.poll(async () => (await hashes()).length, PATIENT).toBe(5);
     const check = async (url: string) => {
       const served = { adapters: 0, states: 0 };
       for (const hash of await hashes()) {

@@ -10,6 +10,7 @@ import {
   memoryStorage,
   newDataDir,
   openRun,
+  PATIENT,
   start,
   type TestParticipant,
   untilRun,
@@ -41,7 +42,7 @@ async function runThrough(
   const people: TestParticipant[] = [];
   for (const [i, name] of NAMES.entries()) {
     const person = joinRun(coordinator, token, { name, storage: memoryStorage(storages[i]) });
-    await expect.poll(() => person.resumeToken()).toBeDefined();
+    await expect.poll(() => person.resumeToken(), PATIENT).toBeDefined();
     people.push(person);
   }
   return { runId, people, finished };
@@ -109,7 +110,7 @@ test.each(ALGORITHMS)(
 test('scaffold: a run whose participants lost c_k goes on, elsewhere', async () => {
   const { runId, tokens, moments, stored, run: undisturbed, dir } = await copiesOfARun({ id: 'scaffold' });
   const moment = moments.indexOf('aggregated');
-  expect(stored[moment]?.some((one) => one.has(`state/${runId}`))).toBe(true);
+  expect(stored[moment]?.some((one) => one.has(`next-state/${runId}`))).toBe(true);
   const run = await resume(dir(moment), runId, tokens);
   expect(run.rounds.map((round) => round.received.length)).toEqual([2, 2]);
   expect(run.rounds[0]?.adapterSha256).toBe(undisturbed.rounds[0]?.adapterSha256);

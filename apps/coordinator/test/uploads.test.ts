@@ -11,7 +11,7 @@ import {
   type UploadTicket,
 } from '@cotune/fl-core';
 import { expect, test } from 'vitest';
-import { connected, hello, newDataDir, openRun, socketTo, start, untilRun, useHarness } from './harness.ts';
+import { connected, hello, newDataDir, openRun, PATIENT, socketTo, start, untilRun, useHarness } from './harness.ts';
 import { rawParticipant, updateFor } from './raw-participant.ts';
 
 useHarness();
@@ -322,7 +322,7 @@ test('where the algorithm asks for more than the delta, updates are that long an
   for (const received of run.rounds[0]?.received ?? []) expect(received.updateNorm).toBeCloseTo(norm, 6);
 
   // The state that the next offer names is the mean of what came behind the deltas: (1000 + 1)/2 of the plain one.
-  await expect.poll(async () => (await ada.offer()).round).toBe(1);
+  await expect.poll(async () => (await ada.offer()).round, PATIENT).toBe(1);
   const { algorithmState } = await ada.offer();
   expect(offer.algorithmState).toBeNull();
   const state = await fetch(`${coordinator.url}${algorithmState?.url}`);

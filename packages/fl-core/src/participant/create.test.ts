@@ -3,7 +3,7 @@ import type { Algorithm } from '../algorithms/algorithm.ts';
 import { fedavg } from '../algorithms/fedavg.ts';
 import { scaffold } from '../algorithms/scaffold.ts';
 import { decodeAlgorithmState, encodeAlgorithmState } from '../algorithms/state-codec.ts';
-import type { Rewards, RoundOffer, RunView } from '../protocol/schema.ts';
+import type { Rewards, RoundOffer } from '../protocol/schema.ts';
 import { createRng } from '../rng.ts';
 import { createParticipant } from './create.ts';
 import {
@@ -57,6 +57,7 @@ function session(options: Partial<ParticipantOptions> & { server?: ReturnType<ty
       deadlineMs: 1000,
       adapter: server.blob(start, round),
       algorithmState: null,
+      counted: server.accepted.at(-1)?.open.sha256 ?? null,
       plan,
       ...change,
     }),
@@ -655,31 +656,51 @@ describe('algorithm state of a client', () => {
   const stateIn = async (storage: { get(key: string): Promise<Uint8Array | undefined> }) =>
     decodeAlgorithmState((await storage.get('state/run')) as Uint8Array);
 
-  it('is kept once the update is accepted, and goes into the next round', async () => {
-    const { participant, offer, until, storage, activities } = session({ algorithmOf: () => counting });
-    participant.onWelcome(welcomeAt(0));
-    participant.onOffer(offer(0));
-    await until('uploaded');
-    expect(await stateIn(storage)).toEqual({
-      vectors: { c: new Float32Array(expectedDelta()) },
-      numbers: { rounds: 1, steps: 4 },
-    });
-    const from = activities.length;
-    participant.onOffer(offer(1));
-    await until('uploaded', from);
-    expect((await stateIn(storage)).numbers.rounds).toBe(2);
-  });
-
-  it('is dropped with an update that was late', async () => {
-    const { participant, server, offer, until, storage } = session({ algorithmOf: () => counting });
-    server.next.commit = { ok: true, value: { status: 'late', round: 1 } };
+  it('is kept once the update went into the model, and goes into the next round', async () => {
+    const { participant, server, offer, until, storage, activities } = session({ algorithmOf: () => counting });
     participant.onWelcome(welcomeAt(0));
     participant.onOffer(offer(0));
     await until('uploaded');
     expect(await storage.get('state/run')).toBeUndefined();
+    let from = activities.length;
+    participant.onOffer(offer(1));
+    await until('uploaded', from);
+    expect(await stateIn(storage)).toEqual({
+      vectors: { c: new Float32Array(expectedDelta()) },
+      numbers: { rounds: 1, steps: 4 },
+    });
+    from = activities.length;
+    participant.onOffer(offer(2));
+    await until('uploaded', from);
+    expect((await stateIn(storage)).numbers.rounds).toBe(2);
+    expect(server.accepted).toHaveLength(3);
+    participant.onRunState(runAt(3, { phase: 'finished' }));
+    await turns(3);
+    expect((storage as ReturnType<typeof memoryStorage>).map.size).toBe(0);
   });
 
-  it.each([true, false])('after a lost verdict it is kept if the run counted the update (%s)', async (counted) => {
+  it.each([
+    ['was late', { status: 'late', round: 1 }],
+    ['was accepted into a round that kept the model', { status: 'accepted' }],
+  ] as const)('is dropped with an update that %s', async (_, verdict) => {
+    const { participant, server, offer, until, storage, activities } = session({ algorithmOf: () => counting });
+    participant.onWelcome(welcomeAt(0));
+    participant.onOffer(offer(0));
+    await until('uploaded');
+    const counted = offer().counted;
+    server.next.commit = { ok: true, value: verdict };
+    for (const round of [1, 2]) {
+      const from = activities.length;
+      participant.onOffer(offer(round, { counted }));
+      await until('uploaded', from);
+      expect((await stateIn(storage)).numbers.rounds).toBe(1);
+    }
+    participant.onOffer(offer(3, { counted: null })); // nothing new either way
+    await until('uploaded', activities.length);
+    expect((await stateIn(storage)).numbers.rounds).toBe(1);
+  });
+
+  it.each([true, false])('after a lost verdict it is kept if the update was counted (%s)', async (counted) => {
     const storage = memoryStorage();
     const server = fakeCoordinator((event) => (event === 'upload:commit' ? 'unanswered' : 'delivered'));
     const first = session({ server, storage, algorithmOf: () => counting });
@@ -689,14 +710,14 @@ describe('algorithm state of a client', () => {
     first.participant.onDisconnect();
     await turns(3);
     const { open } = server.accepted[0] as { open: { sha256: string } };
-    const received = [
-      { participantId: 'me', sha256: open.sha256, examples: 12, lossNats: 1, updateNorm: 1, bytes: 420 },
-    ];
-    const rounds = [{ round: 0, received: counted ? received : [] }] as unknown as RunView['rounds'];
     const second = session({ storage, algorithmOf: () => counting });
-    second.participant.onWelcome(welcomeAt(1, { rounds }));
-    second.participant.onOffer(second.offer(1));
+    second.participant.onWelcome(welcomeAt(1));
+    second.participant.onOffer(second.offer(1, { counted: counted ? open.sha256 : null }));
     await second.until('uploaded');
+    expect((await storage.get('state/run')) !== undefined).toBe(counted);
+    const from = second.activities.length;
+    second.participant.onOffer(second.offer(2));
+    await second.until('uploaded', from);
     expect((await stateIn(storage)).numbers.rounds).toBe(counted ? 2 : 1);
   });
 });
@@ -740,12 +761,15 @@ describe('what an algorithm shares and asks for (SCAFFOLD)', () => {
     decodeAlgorithmState((await storage.get('state/run')) as Uint8Array).vectors.ck;
 
   it('sends the control delta behind the delta in one vector, beginning at zero before there is a state', async () => {
-    const { participant, server, scaffoldOffer, until, storage } = scaffolding();
+    const { participant, server, scaffoldOffer, until, storage, activities } = scaffolding();
     participant.onOffer(scaffoldOffer());
     await until('uploaded');
     const { delta, control, next } = byHand(zero, zero);
     expect(server.updateOf()).toEqual([...delta, ...control]);
     expect(server.accepted[0]?.open.bytes).toBe(20 + 2 * LENGTH * 4);
+    const from = activities.length;
+    participant.onOffer(scaffoldOffer(1));
+    await until('uploaded', from);
     expect(await ckIn(storage)).toEqual(next);
     expect(server.downloads.filter((url) => url.includes('/states/'))).toEqual([]);
   });
@@ -773,10 +797,11 @@ describe('what an algorithm shares and asks for (SCAFFOLD)', () => {
       kept: (storage: ReturnType<typeof memoryStorage>) => storage,
       lost: () => memoryStorage(),
       damaged: (storage: ReturnType<typeof memoryStorage>) => {
-        storage.map.set('state/run', (storage.map.get('state/run') as Uint8Array).slice(0, -3));
+        storage.map.set('next-state/run', (storage.map.get('next-state/run') as Uint8Array).slice(0, -3));
         return storage;
       },
       foreign: (storage: ReturnType<typeof memoryStorage>) => {
+        storage.map.delete('next-state/run');
         storage.map.set('state/run', encodeAlgorithmState({ vectors: { ck: new Float32Array(3) }, numbers: {} }));
         return storage;
       },
@@ -788,24 +813,13 @@ describe('what an algorithm shares and asks for (SCAFFOLD)', () => {
       await before.until('uploaded');
       before.participant.onDisconnect();
       const after = scaffolding({ storage: change(storage) }); // as after a reload
-      after.participant.onOffer(after.scaffoldOffer(1, { algorithmState: after.stateBlob() }));
+      const { counted } = before.offer();
+      after.participant.onOffer(after.scaffoldOffer(1, { algorithmState: after.stateBlob(), counted }));
       await after.until('uploaded');
       const own = what === 'kept' ? first.next : zero;
       const { delta, control } = byHand(c, own);
       expect(after.server.updateOf(), what).toEqual([...delta, ...control]);
     }
-  });
-
-  it('a late update leaves c_k as it was', async () => {
-    const { participant, server, scaffoldOffer, until, storage, activities } = scaffolding();
-    participant.onOffer(scaffoldOffer());
-    await until('uploaded');
-    const kept = await ckIn(storage);
-    server.next.commit = { ok: true, value: { status: 'late', round: 2 } };
-    const from = activities.length;
-    participant.onOffer(scaffoldOffer(1));
-    expect(await until('uploaded', from)).toMatchObject({ verdict: { status: 'late' } });
-    expect(await ckIn(storage)).toEqual(kept);
   });
 
   it('checks the state against its hash: damaged once it comes again, damaged always the round is declined', async () => {

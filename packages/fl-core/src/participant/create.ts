@@ -3,7 +3,7 @@ import { isOver, type RoundOffer, type RunView } from '../protocol/schema.ts';
 import { gate } from './gate.ts';
 import { type OfferedRound, performRound } from './offered-round.ts';
 import type { Participant, ParticipantOptions } from './participant.ts';
-import { clearPending } from './pending.ts';
+import { clearPending, clearRun } from './pending.ts';
 
 const sameRound = (a: RoundOffer, b: RoundOffer): boolean =>
   a.runId === b.runId && a.round === b.round && a.attempt === b.attempt && a.adapter.sha256 === b.adapter.sha256;
@@ -49,7 +49,7 @@ export function createParticipant(options: ParticipantOptions): Participant {
     run = view;
     const past = work !== null && (view.runId !== work.offer.runId || view.round > work.offer.round || isOver(view));
     if (past) cancel();
-    if (isOver(view)) void clearPending(storage, view.runId).catch(() => {});
+    if (isOver(view)) void clearRun(storage, view.runId).catch(() => {});
     if (view.phase === 'finished') onActivity({ kind: 'finished' });
     else if (isOver(view))
       onActivity({ kind: 'failed', message: `The run was ${view.phase}: ${view.reason ?? 'no reason given'}` });

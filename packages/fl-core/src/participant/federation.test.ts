@@ -4,7 +4,7 @@ import { ALGORITHM_IDS, type AlgorithmSettingsInput, algorithmOf } from '../algo
 import { decodeVector, encodeVector, sha256Hex } from '../protocol/codec.ts';
 import { runConfig } from '../protocol/schema.ts';
 import { createRng } from '../rng.ts';
-import { cosineLearningRate, planFor, roundSeed, sharedState } from '../round/plan.ts';
+import { cosineLearningRate, countedUpdate, planFor, roundSeed, sharedState } from '../round/plan.ts';
 import { initialRun, reduce } from '../round/reduce.ts';
 import type { Effect, RoundEvent, RunState } from '../round/state.ts';
 import { runViewOf } from '../round/view.ts';
@@ -103,7 +103,16 @@ async function federate(
       const shared = sharedState(state);
       const algorithmState = shared && { ...shared, url: `/api/states/${shared.sha256}` };
       const plan = planFor(state, participantId);
-      const offer = { runId: 'run', round, attempt, deadlineMs, adapter, algorithmState, plan };
+      const offer = {
+        runId: 'run',
+        round,
+        attempt,
+        deadlineMs,
+        adapter,
+        algorithmState,
+        counted: countedUpdate(state, participantId),
+        plan,
+      };
       ends.get(participantId as Name)?.onOffer(offer);
     }
     if (effect.type === 'publish' && reload !== undefined) {

@@ -1,7 +1,15 @@
 import { FlError } from '../error.ts';
 import type { RoundOffer, RunView } from '../protocol/schema.ts';
 import type { ParticipantOptions } from './participant.ts';
-import { answers, clearPending, type PendingUpdate, readPending, stateKey, writePending } from './pending.ts';
+import {
+  answers,
+  clearPending,
+  noteNextState,
+  type PendingUpdate,
+  readPending,
+  settleNextState,
+  writePending,
+} from './pending.ts';
 import { type Patience, persistently } from './retry.ts';
 import { downloadBytes, downloadStart, trainRound } from './train-round.ts';
 import { uploadUpdate } from './upload.ts';
@@ -50,7 +58,7 @@ export async function performRound(
       onActivity({ kind: 'waiting', reason: `the coordinator withdrew round ${round + 1}: ${accepted.message}` });
       return;
     }
-    const stored = await settlePending(offer, runView(), settings);
+    const stored = await settlePending(offer, settings);
     const pending = stored ?? (await trainAndStore(work, runView(), settings, patience));
     if (pending === null) throw new FlError('incomplete', 'training stopped before its first step');
     work.stage = 'uploading';
@@ -63,7 +71,7 @@ export async function performRound(
       onSent: (sentBytes) => onActivity({ kind: 'uploading', round, sentBytes, totalBytes }),
     });
     work.stage = 'answered';
-    if (verdict.status === 'accepted') await keepClientState(pending, settings);
+    if (verdict.status === 'accepted') await noteNextState(storage, pending);
     // One that stays is cleared away when the next round begins.
     await clearPending(storage, runId).catch(() => undefined);
     onActivity({ kind: 'uploaded', round, verdict });
@@ -82,28 +90,17 @@ export async function performRound(
 }
 
 /**
- * The stored update if it answers this offer. One of an earlier round is cleared away, after keeping its client state
- * when the run says that it was counted (its verdict was lost on the way).
+ * The stored update if it answers this offer. One of an earlier round is cleared away. The client state after the last
+ * update is kept when the offer says that it went into the model, also when its verdict was lost on the way.
  */
-async function settlePending(
-  offer: RoundOffer,
-  run: RunView | null,
-  settings: RoundSettings,
-): Promise<PendingUpdate | undefined> {
-  const pending = await readPending(settings.storage, offer.runId);
-  if (pending === undefined) return undefined;
-  if (answers(pending, offer)) return pending;
-  const { round, sha256 } = pending.open;
-  const counted = run?.rounds.some(
-    (one) => one.round === round && one.received.some((update) => update.sha256 === sha256),
-  );
-  if (counted) await keepClientState(pending, settings);
-  await clearPending(settings.storage, offer.runId);
+async function settlePending(offer: RoundOffer, { storage }: RoundSettings): Promise<PendingUpdate | undefined> {
+  const pending = await readPending(storage, offer.runId);
+  const answer = pending !== undefined && answers(pending, offer);
+  if (pending !== undefined && !answer && pending.open.sha256 === offer.counted) await noteNextState(storage, pending);
+  await settleNextState(storage, offer);
+  if (answer) return pending;
+  if (pending !== undefined) await clearPending(storage, offer.runId);
   return undefined;
-}
-
-async function keepClientState(pending: PendingUpdate, { storage }: RoundSettings): Promise<void> {
-  if (pending.clientState.length > 0) await storage.set(stateKey(pending.open.runId), pending.clientState);
 }
 
 async function trainAndStore(

@@ -10,7 +10,7 @@ export interface PendingUpdate {
   readonly adapterSha256: string;
   /** The encoded update: the delta, and the algorithm's extras behind it. */
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** The algorithm's client state after this round, kept once the update is accepted; empty when it carries none. */
+  /** The algorithm's client state after this round, kept once the update went into the model; empty when it carries none. */
   readonly clientState: Uint8Array<ArrayBuffer>;
 }
 
@@ -57,4 +57,31 @@ export const answers = (pending: PendingUpdate, offer: RoundOffer): boolean =>
   pending.open.attempt === offer.attempt &&
   pending.adapterSha256 === offer.adapter.sha256;
 
+/** The state of the algorithm's client half after its last update that went into the model. */
 export const stateKey = (runId: string): string => `state/${runId}`;
+/** The one after an update that was accepted, whose round may still end without changing the model. */
+const nextStateKey = (runId: string): string => `next-state/${runId}`;
+const SHA256_DIGITS = 64;
+
+/** Notes the client state after an accepted update, until an offer says what became of that. */
+export async function noteNextState(storage: ParticipantStorage, { open, clientState }: PendingUpdate): Promise<void> {
+  if (clientState.length === 0) return;
+  const record = new Uint8Array(SHA256_DIGITS + clientState.length);
+  record.set(new TextEncoder().encode(open.sha256));
+  record.set(clientState, SHA256_DIGITS);
+  await storage.set(nextStateKey(open.runId), record);
+}
+
+/** Makes the noted state the client's if the offer says that its update went into the model, and drops it otherwise. */
+export async function settleNextState(storage: ParticipantStorage, { runId, counted }: RoundOffer): Promise<void> {
+  const record = await storage.get(nextStateKey(runId));
+  if (record === undefined) return;
+  const sha256 = new TextDecoder().decode(record.subarray(0, SHA256_DIGITS));
+  if (sha256 === counted) await storage.set(stateKey(runId), record.slice(SHA256_DIGITS));
+  await storage.delete(nextStateKey(runId));
+}
+
+/** Forgets all that is stored of a run, which is over. */
+export async function clearRun(storage: ParticipantStorage, runId: string): Promise<void> {
+  for (const key of [slot(runId), stateKey(runId), nextStateKey(runId)]) await storage.delete(key);
+}

@@ -51,6 +51,8 @@ export const roundOffer = z.object({
   adapter: blobRef,
   /** The server state that the algorithm shares (encodeAlgorithmState); null before the first round and where it shares none. */
   algorithmState: blobRef.nullable(),
+  /** sha256 of this participant's last update that went into the model, null while none has: the state after it is what its client carries on. */
+  counted: sha256.nullable(),
   plan: trainPlan,
 });
 export type RoundOffer = z.infer<typeof roundOffer>;

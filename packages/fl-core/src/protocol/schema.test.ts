@@ -125,6 +125,7 @@ describe('participant messages', () => {
       deadlineMs: 1,
       adapter: { url: '/api/adapters/x', sha256: sha, bytes: 20 },
       algorithmState: null,
+      counted: null,
       plan: {
         steps: 1,
         batchSize: 1,

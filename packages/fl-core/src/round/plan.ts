@@ -54,6 +54,16 @@ export function planFor(state: RunState, participantId: string): TrainPlan {
   };
 }
 
+/** sha256 of the participant's last update that went into the model; null while none has. An update of a round that kept the model did not. */
+export function countedUpdate({ history }: RunState, participantId: string): string | null {
+  for (let i = history.length - 1; i >= 0; i--) {
+    const summary = history[i];
+    const mine = summary?.kept ? undefined : summary?.received.find((one) => one.participantId === participantId);
+    if (mine !== undefined) return mine.sha256;
+  }
+  return null;
+}
+
 /** The server state that participants are given with an offer; null before there is one, and for algorithms that share none. */
 export const sharedState = ({ config, algorithmState }: RunState): StoredBlob | null =>
   (algorithmOf(config.algorithm).shares?.length ?? 0) > 0 ? algorithmState : null;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type RunConfigInput, runConfig, runView } from '../protocol/schema.ts';
 import { canApply, judgeUpload } from './guard.ts';
-import { cosineLearningRate, planFor, roundSeed, sharedState } from './plan.ts';
+import { cosineLearningRate, countedUpdate, planFor, roundSeed, sharedState } from './plan.ts';
 import { initialRun, reduce } from './reduce.ts';
 import { RECONNECT_MS } from './sampling.ts';
 import type { Effect, RoundEvent, RunState } from './state.ts';
@@ -791,6 +791,29 @@ describe('plans and views', () => {
     run.begin('a', 'b');
     expect(planFor(run.state, 'a')).toMatchObject({ seeding: 'round-only', seed: roundSeed(1, 0, 0) });
     expect(run.state.config).toMatchObject({ task: 'dpo', dpo: { beta: 0.1 } });
+  });
+
+  it('R25: an offer names the participant’s last update that went into the model, not one of a round that kept it', () => {
+    const run = drive({ rounds: 4, participants: { min: 2, perRound: 2 } });
+    run.begin('a', 'b');
+    const counted = () => ['a', 'b'].map((id) => countedUpdate(run.state, id));
+    expect(counted()).toEqual([null, null]);
+    run.upload('a', 'a0');
+    run.upload('b', 'b0');
+    expect(counted()).toEqual([null, null]); // not published yet
+    run.do({ type: 'aggregated', round: 0, adapter: ref('a1') });
+    expect(counted()).toEqual([sha('a0'), sha('b0')]);
+    run.upload('a', 'a1'); // alone, below the quorum, at both deadlines
+    run.nowMs = 1000;
+    run.timer('deadline');
+    run.nowMs = 2000;
+    run.timer('deadline');
+    expect(run.state.history[1]).toMatchObject({ kept: true, received: [{ participantId: 'a' }] });
+    expect(counted()).toEqual([sha('a0'), sha('b0')]);
+    run.upload('a', 'a2');
+    run.upload('b', 'b2');
+    run.do({ type: 'aggregated', round: 2, adapter: ref('a3') });
+    expect(counted()).toEqual([sha('a2'), sha('b2')]);
   });
 
   it('R24: an aggregate is told how many clients there are, sampled or not, and with those who are called in', () => {
