@@ -22,9 +22,16 @@ export function runLines(write: (line: string) => void): (event: AdminEvent) => 
   };
 }
 
-export function formatMetrics({ lossNats, accuracy }: HeldOutMetrics): string {
-  return `held-out loss ${lossNats.toFixed(3)}, accuracy ${(accuracy * 100).toFixed(1)} %`;
+export function formatMetrics({ lossNats, accuracy, rewards, classes }: HeldOutMetrics): string {
+  const loss = `held-out loss ${lossNats.toFixed(3)}`;
+  if (rewards) return `${loss}, reward accuracy ${percent(rewards.accuracy)}, margin ${rewards.margin.toFixed(3)}`;
+  const of = classes
+    ? `, of ${classes.count} classes ${percent(classes.accuracy)}, F1 ${classes.f1Macro.toFixed(3)}`
+    : '';
+  return `${loss}, accuracy ${percent(accuracy)}${of}`;
 }
+
+const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
 
 function title(run: RunView): string {
   return `"${run.config.name}"`;
