@@ -66,7 +66,7 @@ describe('preference pairs', () => {
     await shoot(tabs[0].page, 'join-pairs');
     expect.soft(await audit(tabs[0].page)).toEqual([]);
     for (const { page } of tabs) await page.getByTestId('join-button').click();
-    await tabs[0].page.getByTestId('reward-margin').filter({ hasText: /[+−]/ }).waitFor({ timeout: 60_000 });
+    await tabs[0].page.getByTestId('reward-margin').filter({ hasText: /[+−]/ }).waitFor({ timeout: 120_000 });
     await Promise.all(tabs.map(({ page }) => untilPhase(page, ['finished'])));
     const hashes = await Promise.all(tabs.map(({ page }) => page.getByTestId('adapter-sha256').textContent()));
     expect(hashes[0]).toMatch(/^[0-9a-f]{64}$/);
@@ -104,7 +104,7 @@ describe('SCAFFOLD', () => {
       const second = await newTab(browser);
       await second.page.goto(`${link}?auto=1&demo=2`);
       if (disturbed) {
-        await first.page.locator('[data-testid=round-row][data-phase=published]').first().waitFor({ timeout: 60_000 });
+        await first.page.locator('[data-testid=round-row][data-phase=published]').first().waitFor({ timeout: 120_000 });
         first.page.on('dialog', (dialog) => void dialog.accept());
         await first.page.reload();
       }
