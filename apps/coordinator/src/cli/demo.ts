@@ -1,9 +1,7 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import type { AdminEvent, RunConfig, RunView } from '@cotune/fl-core/protocol';
-import { openModelDirectory } from '@cotune/kernels';
-import { directorySource } from '@cotune/kernels/node';
 import { Command } from 'commander';
 import { type Coordinator, startCoordinator } from '../coordinator.ts';
 import { assets, DEMO_PARTICIPANTS } from '../demo/assets.ts';
@@ -16,11 +14,8 @@ import {
   spawnNodeParticipants,
 } from '../demo/participants.ts';
 import { demoRunConfig } from '../demo/run-config.ts';
-import { heldOutSet } from '../evaluator/measure.ts';
 import { createLog } from '../log.ts';
-import { parseRows } from '../participant/training-data.ts';
-import { loadTrainingData } from './data.ts';
-import { loadOnGpu, openGpuFor, openTokenizer, parameterCount } from './model.ts';
+import { openGpuFor } from './model.ts';
 import { integer, oneOf } from './options.ts';
 import { formatDuration, note, progressBar, UserError } from './output.ts';
 import { runLines } from './run-lines.ts';
@@ -149,23 +144,11 @@ function followRun(coordinator: Coordinator, runId: string, config: RunConfig): 
   });
 }
 
-/** The mean of training alone on each shard, on this machine. */
+/** Mean accuracy of training alone on each participant's rows, on this machine. */
 async function trainLocals(config: RunConfig): Promise<number> {
-  const source = await openModelDirectory(directorySource(assets.demoModel()));
-  const gpu = await openGpuFor(parameterCount(source), true);
-  const model = await loadOnGpu(gpu, source);
-  const tokenizer = await openTokenizer(source);
-  const { task } = config;
-  const shards = [];
-  for (let ordinal = 1; ordinal <= DEMO_PARTICIPANTS; ordinal++) {
-    shards.push(await loadTrainingData([assets.demoShard(ordinal)], task, config, tokenizer));
-  }
-  const test = await parseRows(task, await readFile(assets.demoTest()), { fileName: basename(assets.demoTest()) });
   const bar = progressBar('training alone, for comparison');
-  const metrics = await localBaseline(model, config, shards, heldOutSet(test, config, tokenizer), bar.update);
+  const metrics = await localBaseline(config, bar.update);
   bar.end();
-  model.destroy();
-  gpu.destroy();
   return metrics.reduce((sum, one) => sum + one.accuracy, 0) / metrics.length;
 }
 

@@ -1,55 +1,50 @@
-import { ALGORITHMS, cosineLearningRate, exampleOrder, roundSeed } from '@cotune/fl-core';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { HeldOutMetrics, RunConfig } from '@cotune/fl-core/protocol';
-import { adapterLayout, createTrainer, hostOf, initAdapter, type Model } from '@cotune/kernels';
-import { type HeldOutSet, measure } from '../evaluator/measure.ts';
-import { rowCount, type TrainingData, taskTrainer } from '../participant/training-data.ts';
+import { openDataSource } from '../data-source/open.ts';
+import { experimentConfig, experimentRunOf } from '../simulation/config.ts';
+import { runExperiment } from '../simulation/experiment.ts';
+import { assets, DEMO_PARTICIPANTS } from './assets.ts';
 
 /**
- * What each participant reaches alone: the same number of optimiser steps, seeds, order of rows and learning rates as in
- * the federated run, but its own weights carried from round to round. The fair baseline of federation.
+ * What each participant of the demo reaches alone: the `local` cells of a simulation with the run's settings, that is as many
+ * optimiser steps with the same seeds, order of rows and learning rates, its own weights carried from round to round.
  *
- * @returns held-out metrics, one per shard
+ * @returns held-out metrics, one a participant
  */
 export async function localBaseline(
-  model: Model,
   config: RunConfig,
-  shards: readonly TrainingData[],
-  heldOut: HeldOutSet,
   onProgress: (doneSteps: number, totalSteps: number) => void,
 ): Promise<HeldOutMetrics[]> {
-  const start = initAdapter(adapterLayout(model.config, config.lora), config.seed);
+  const shards = Array.from({ length: DEMO_PARTICIPANTS }, (_, i) => assets.demoShard(i + 1));
+  const experiment = experimentConfig.parse({
+    name: config.name,
+    model: 'demo',
+    data: { train: shards.map((from) => ({ from, clients: 1 })), heldOut: { from: 'demo-test' } },
+    run: { ...experimentRunOf(config), evaluateEveryRounds: config.rounds },
+    baselines: ['local'],
+    seeds: [config.seed],
+  });
+  const out = await mkdtemp(join(tmpdir(), 'cotune-alone-'));
   const total = shards.length * config.rounds * config.steps;
-  const rule = ALGORITHMS.local.localRule();
-  const metrics: HeldOutMetrics[] = [];
-  const trainer = await createTrainer(model, config.lora);
-  let done = 0;
-  for (const [ordinal, data] of shards.entries()) {
-    const local = taskTrainer(hostOf(trainer), data, config);
-    let weights: Float32Array = start;
-    for (let round = 0; round < config.rounds; round++) {
-      const seed = roundSeed(config.seed, round, ordinal);
-      weights = await local.train({
-        weights,
-        order: exampleOrder({ examples: rowCount(data), count: config.steps * config.batchSize, seed }),
-        steps: config.steps,
-        batchSize: config.batchSize,
-        learningRate: cosineLearningRate({
-          round,
-          rounds: config.rounds,
-          max: config.learningRate,
-          min: config.minLearningRate,
-        }),
-        clipNorm: config.clipNorm,
-        weightDecay: config.weightDecay,
-        seed,
-        rule,
-        signal: new AbortController().signal,
-        onStep: () => onProgress(++done, total),
-      });
-    }
-    trainer.setAdapter(weights);
-    metrics.push(await measure(trainer, heldOut));
+  try {
+    const { results, failed } = await runExperiment({
+      config: experiment,
+      base: out,
+      out,
+      clientsLimit: null,
+      software: true,
+      resume: false,
+      stop: new AbortController().signal,
+      open: (from) => openDataSource(from, out),
+      onNotice() {},
+      onCell() {},
+      onStep: (cell, { steps, stepsToCome }) => onProgress(total - stepsToCome - cell.totalSteps + steps, total),
+    });
+    if (failed[0]) throw new Error(`${failed[0].cell}: ${failed[0].reason}`);
+    return results.flatMap(({ held_out }) => held_out ?? []);
+  } finally {
+    await rm(out, { recursive: true, force: true });
   }
-  trainer.destroy();
-  return metrics;
 }

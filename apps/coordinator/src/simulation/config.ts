@@ -1,5 +1,5 @@
 import { algorithmSettings, partitionSettings } from '@cotune/fl-core';
-import { runConfig } from '@cotune/fl-core/protocol';
+import { type RunConfig, runConfig } from '@cotune/fl-core/protocol';
 import { z } from 'zod';
 import { unknownKeys } from '../cli/run-settings.ts';
 
@@ -59,6 +59,9 @@ const run = runConfig
   .extend({ lora: runConfig.shape.lora.prefault({}) })
   .strict();
 export type ExperimentRun = z.infer<typeof run>;
+
+/** What of a live run's settings an experiment with the same settings would have. */
+export const experimentRunOf = (config: RunConfig): ExperimentRun => run.strip().parse(config);
 
 const seed = z.number().int().nonnegative();
 const unique = <T>(items: readonly T[]): boolean => new Set(items).size === items.length;
