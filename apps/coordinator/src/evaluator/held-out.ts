@@ -75,9 +75,11 @@ const WANTED = {
   dpo: 'preference pairs (prompt, chosen and rejected, or whole dialogues as chosen and rejected)',
 } as const satisfies Record<Task, string>;
 
+const rows = (count: number): string => `${count} row${count === 1 ? '' : 's'}`;
+
 function misfit(file: string, task: Task, counts: Record<Task, number>): string {
   const other = task === 'dpo' ? 'sft' : 'dpo';
   const has =
-    counts[other] > 0 ? `it has ${counts[other]} rows of ${WANTED[other]}, for ${other} runs` : 'no row is usable';
+    counts[other] > 0 ? `it has ${rows(counts[other])} of ${WANTED[other]}, for ${other} runs` : 'no row is usable';
   return `${basename(file)}: expected ${WANTED[task]} to evaluate a ${task} run on, but ${has}`;
 }
