@@ -3,9 +3,9 @@ import { NativeSelect, SimpleGrid, Switch, TextInput } from '@mantine/core';
 import { NumberField } from '../ui/number-field.tsx';
 import type { FieldValues } from './run-form.ts';
 
-/** "secondMoment" → "Second moment" */
+/** "secondMoment" → "Second moment", "beta1" → "Beta 1" */
 export function fieldTitle(name: string): string {
-  const words = name.replace(/([A-Z])/g, (letter) => ` ${letter.toLowerCase()}`);
+  const words = name.replace(/[A-Z]|(?<=[a-z])\d/g, (sign) => ` ${sign.toLowerCase()}`);
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 

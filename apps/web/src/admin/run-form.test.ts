@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { ALGORITHM_IDS } from '@cotune/fl-core';
 import { modelRef, runConfig } from '@cotune/fl-core/protocol';
 import { describe, expect, it } from 'vitest';
+import { fieldTitle } from './hyper-fields.tsx';
 import { PRESETS } from './presets.ts';
 import { ALGORITHM_FORMS, hyperDefaults, initialForm, parseForm } from './run-form.ts';
 
@@ -13,6 +14,9 @@ const named = (allowSoftware: boolean) => {
 };
 
 describe('run form', () => {
+  it('names fields in words', () => {
+    expect(['mu', 'secondMoment', 'beta1'].map(fieldTitle)).toEqual(['Mu', 'Second moment', 'Beta 1']);
+  });
   it('offers every algorithm of the registry, each with defaults that its schema accepts', () => {
     expect(ALGORITHM_FORMS.map(({ id }) => id)).toEqual(ALGORITHM_IDS);
     for (const form of ALGORITHM_FORMS) {

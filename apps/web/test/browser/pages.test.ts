@@ -73,12 +73,12 @@ describe('pages', () => {
     await page.getByRole('combobox', { name: 'Algorithm', exact: true }).selectOption('fedadam');
     await page.getByRole('combobox', { name: 'Task', exact: true }).selectOption('dpo');
     await page.getByRole('textbox', { name: 'Name' }).fill('Forms');
-    await page.getByRole('textbox', { name: 'Tau' }).fill('1e-3');
-    await page.getByRole('textbox', { name: 'Eta' }).fill('a little');
+    await page.getByRole('textbox', { name: 'Tau', exact: true }).fill('1e-3');
+    await page.getByRole('textbox', { name: 'Eta', exact: true }).fill('a little');
     await page.getByTestId('create-run').click();
     await page.getByText('Expected a number, such as 12, 0.001 or 1e-3').waitFor();
     expect(await page.getByTestId('form-problem').textContent()).toContain('the marked field.');
-    await page.getByRole('textbox', { name: 'Eta' }).fill('0.01');
+    await page.getByRole('textbox', { name: 'Eta', exact: true }).fill('0.01');
     await page.getByRole('textbox', { name: 'Tokens a prompt' }).fill('9999');
     await page.getByTestId('create-run').click();
     await page.getByText('Leave room for the answers').waitFor();
