@@ -4,6 +4,7 @@ import type { ParticipantOptions } from './participant.ts';
 import {
   answers,
   clearPending,
+  keepState,
   noteNextState,
   type PendingUpdate,
   readPending,
@@ -95,11 +96,10 @@ export async function performRound(
  */
 async function settlePending(offer: RoundOffer, { storage }: RoundSettings): Promise<PendingUpdate | undefined> {
   const pending = await readPending(storage, offer.runId);
-  const answer = pending !== undefined && answers(pending, offer);
-  if (pending !== undefined && !answer && pending.open.sha256 === offer.counted) await noteNextState(storage, pending);
   await settleNextState(storage, offer);
-  if (answer) return pending;
-  if (pending !== undefined) await clearPending(storage, offer.runId);
+  if (pending === undefined || answers(pending, offer)) return pending;
+  if (pending.open.sha256 === offer.counted) await keepState(storage, pending);
+  await clearPending(storage, offer.runId);
   return undefined;
 }
 

@@ -63,6 +63,11 @@ export const stateKey = (runId: string): string => `state/${runId}`;
 const nextStateKey = (runId: string): string => `next-state/${runId}`;
 const SHA256_DIGITS = 64;
 
+/** Makes the state after a stored update the client's. */
+export async function keepState(storage: ParticipantStorage, { open, clientState }: PendingUpdate): Promise<void> {
+  if (clientState.length > 0) await storage.set(stateKey(open.runId), clientState);
+}
+
 /** Notes the client state after an accepted update, until an offer says what became of that. */
 export async function noteNextState(storage: ParticipantStorage, { open, clientState }: PendingUpdate): Promise<void> {
   if (clientState.length === 0) return;
