@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest';
+import type { CellResult } from './records.ts';
+import { resultTable } from './result-table.ts';
+
+const cell = (name: string, kind: CellResult['kind'], seed: number, lossNats: number): CellResult => ({
+  cell: name,
+  kind,
+  algorithm: { id: 'fedavg', hyper: { weighting: 'examples' } },
+  seed,
+  client: null,
+  rounds: 1,
+  steps: 1,
+  examples: [1],
+  untuned: { lossNats: 4, accuracy: 0, rows: 1, labelTokens: 1 },
+  held_out: { lossNats, accuracy: 0.5, rows: 1, labelTokens: 1 },
+  adapter_sha256: '',
+  seconds: 2,
+});
+
+test('mean and sample standard deviation over seeds; the clients of a seed are averaged first', () => {
+  const table = resultTable([
+    cell('fedavg-2-seed1', 'federated', 1, 1),
+    cell('local-seed1-client0', 'local', 1, 1),
+    cell('local-seed1-client1', 'local', 1, 3),
+    cell('fedavg-2-seed2', 'federated', 2, 2),
+    cell('local-seed2-client0', 'local', 2, 4),
+    cell('local-seed2-client1', 'local', 2, 8),
+  ]);
+  expect(table.split('\n').map((line) => line.trim().split(/ {2,}/))).toEqual([
+    ['cells', 'loss', 'accuracy', 's a cell'],
+    ['untuned', '4.0000 ± 0.0000', '0.0000 ± 0.0000'],
+    ['fedavg-2', '2', '1.5000 ± 0.7071', '0.5000 ± 0.0000', '2.0'],
+    ['local', '4', '4.0000 ± 2.8284', '0.5000 ± 0.0000', '2.0'],
+  ]);
+});
