@@ -59,11 +59,11 @@ export function classSet(
     if (!own) return [];
     const candidates: Candidate[] = [];
     for (const response of names) {
-      const candidate =
-        response === row.response ? own : tokenizeRow({ ...row, response }, { template, tokenizer, maxSeqLength });
-      // One that was cut ends without the end of the sequence, and would be likelier for that.
-      if ('reason' in candidate || candidate.inputIds[candidate.inputIds.length - 1] !== tokenizer.eosId) return [];
-      candidates.push({ example: candidate, parting: partingOf(own, candidate) });
+      const whole = tokenizeRow({ ...row, response }, { template, tokenizer, maxSeqLength: Number.MAX_SAFE_INTEGER });
+      // One that is cut is not asked for its end, and would be likelier for that.
+      if ('reason' in whole || whole.inputIds.length > maxSeqLength) return [];
+      const example = response === row.response ? own : whole;
+      candidates.push({ example, parting: partingOf(own, example) });
     }
     return [{ example: i, truth: names.indexOf(row.response), candidates }];
   });
@@ -71,17 +71,11 @@ export function classSet(
 }
 
 function partingOf(own: TokenizedExample, other: TokenizedExample): Probe | null {
-  const start = firstLabel(own);
-  if (start !== firstLabel(other)) return null;
   let at = 0;
-  while (at < own.inputIds.length && own.inputIds[at] === other.inputIds[at]) at++;
-  const token = other.inputIds[at];
-  return at < start || token === undefined || at >= own.inputIds.length ? null : { at, token };
-}
-
-/** Position of the first labelled token. */
-export function firstLabel({ labels }: TokenizedExample): number {
-  return Array.from(labels).findIndex((label) => label >= 0);
+  while (at < own.inputIds.length && own.inputIds[at] === other.inputIds[at] && own.labels[at] === other.labels[at])
+    at++;
+  const [mine, token] = [own.labels[at] ?? -1, other.labels[at] ?? -1];
+  return at > 0 && mine >= 0 && token >= 0 ? { at, token } : null;
 }
 
 /** The held-out examples, each with a probe for every class that parts from it, in the order of the classes. */

@@ -1,6 +1,6 @@
 import { classificationMetrics, type HeldOutMetrics } from '@cotune/fl-core';
 import type { SequenceScore, TokenizedExample, Trainer } from '@cotune/kernels';
-import { type ClassRow, type ClassSet, firstLabel } from './class-set.ts';
+import type { ClassRow, ClassSet } from './class-set.ts';
 
 /** Nats by which rounding may move a log-likelihood between two passes. */
 const ROUNDING = 1e-3;
@@ -38,6 +38,10 @@ export async function classMetrics(
   return { count: names.length, ...classificationMetrics(truth, predicted) };
 }
 
+/** Labels before position `end` that are predicted; the first position is not. */
+const labelCount = ({ labels }: TokenizedExample, end: number): number =>
+  Array.from(labels).filter((label, t) => t > 0 && t < end && label >= 0).length;
+
 /** Classes of one row compared so far. */
 interface Contest {
   leader: number;
@@ -55,7 +59,7 @@ function contestOf({ truth, candidates }: ClassRow, score: SequenceScore | undef
     if (index === truth) return;
     let bound = 0;
     if (parting !== null) {
-      const shared = score.tokenLogProbs.slice(0, parting.at - firstLabel(example));
+      const shared = score.tokenLogProbs.slice(0, labelCount(example, parting.at));
       bound = shared.reduce((sum, one) => sum + one, score.probeLogProbs[asked++] ?? 0);
     }
     contest.open.push({ index, example, bound: Number.isNaN(bound) ? 0 : bound });

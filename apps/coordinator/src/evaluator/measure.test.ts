@@ -137,6 +137,28 @@ describe('measuring', () => {
     },
   );
 
+  it('compares classes after a history whose answers are learnt too', async () => {
+    const names = ['tapa', 'tape', 'tapo'];
+    const asked = rowsOf(['tapa', 'tape', 'tapo', 'tape', 'tapo']).map((one) => ({
+      ...one,
+      history: [{ prompt: 'Hm', response: `so ${one.line}` }],
+    }));
+    trainer.setAdapter(initAdapter(trainer.layout, 3));
+    trainer.resetOptimizer();
+    const set = heldOutSet(sft(asked), config, tokenizer);
+    if (set.task !== 'sft') throw new Error('these are rows');
+    for (let step = 0; step < 20; step++) await trainer.step(set.examples, { learningRate: 0.05, clipNorm: 1 });
+    const metrics = await measure(trainer, set);
+    let hits = 0;
+    for (const one of asked) {
+      const own = heldOutSet(sft(names.map((response) => ({ ...one, response }))), config, tokenizer);
+      if (own.task !== 'sft') throw new Error('these are rows');
+      const scores = (await trainer.sequenceScores(own.examples)).map(({ logProb }) => logProb);
+      if (names[scores.indexOf(Math.max(...scores))] === one.response) hits += 1;
+    }
+    expect(metrics.classes).toMatchObject({ count: 3, accuracy: hits / 25 });
+  });
+
   it('gives the loss and exact answers that an evaluation gives', async () => {
     trainer.setAdapter(randomAdapter(2, 0.6));
     const set = heldOutSet(sft(rows), config, tokenizer);
