@@ -64,7 +64,12 @@ describe('figures of a supervised run', () => {
     round(1, [], evaluation(1)),
   ]);
   it('has no line of what it lacks', () => {
-    expect(figuresOf(plain)).toEqual({ classes: false, heldOutRewards: false, trainingRewards: false });
+    expect(figuresOf(plain)).toEqual({
+      heldOut: true,
+      classes: false,
+      heldOutRewards: false,
+      trainingRewards: false,
+    });
     expect(labels(lossLines(plain))).toEqual(['held-out loss', 'training loss', 'accuracy']);
     expect(marginLines(plain)).toEqual([]);
     expect(metricColumns(plain, lossLines(plain))).toEqual([
@@ -73,6 +78,10 @@ describe('figures of a supervised run', () => {
       [null, 3, null],
       [0.5, null, 0.5],
     ]);
+  });
+  it('shows training alone where nothing is held out', () => {
+    const alone = run('sft', null, [round(0, [update('a', 2)], null)]);
+    expect(labels(lossLines(alone))).toEqual(['training loss']);
   });
   it('shows F1 where the held-out rows have classes', () => {
     const classes = { count: 3, accuracy: 0.7, f1Macro: 0.6, f1Micro: 0.7, f1Weighted: 0.65 };

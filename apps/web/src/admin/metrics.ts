@@ -18,60 +18,55 @@ const share = { ...points, scale: 'right', format: formatPercent } as const;
 export function lossLines(run: RunView): readonly MetricLine[] {
   const { task } = run.config;
   const { loss, accuracy } = TASK_WORDS[task];
-  const { classes, trainingRewards: rewarded } = figuresOf(run);
-  return [
-    { label: `held-out ${loss}`, color: '--accent', ...points, heldOut: ({ lossNats }) => lossNats },
-    { label: `training ${loss}`, color: '--mantine-color-gray-5', ...ofTraining, trained: trainingLoss },
-    {
-      label: accuracy.toLowerCase(),
-      color: '--mantine-color-orange-6',
-      ...share,
-      heldOut: (metrics) => metrics.accuracy,
-    },
-    ...(classes
-      ? [
-          {
-            label: 'F1 macro',
-            color: '--mantine-color-violet-5',
-            ...share,
-            heldOut: (metrics: HeldOutMetrics) => metrics.classes?.f1Macro ?? null,
-          },
-        ]
-      : []),
-    ...(rewarded
-      ? [
-          {
-            label: 'in training',
-            color: '--mantine-color-orange-3',
-            ...share,
-            ...ofTraining,
-            trained: (round: RoundSummary) => trainingRewards(round)?.accuracy ?? null,
-          },
-        ]
-      : []),
+  const { heldOut, classes, trainingRewards: rewarded } = figuresOf(run);
+  const lines: readonly (readonly [boolean, MetricLine])[] = [
+    [heldOut, { label: `held-out ${loss}`, color: '--accent', ...points, heldOut: ({ lossNats }) => lossNats }],
+    [true, { label: `training ${loss}`, color: '--mantine-color-gray-5', ...ofTraining, trained: trainingLoss }],
+    [
+      heldOut,
+      { label: accuracy.toLowerCase(), color: '--mantine-color-orange-6', ...share, heldOut: (one) => one.accuracy },
+    ],
+    [
+      classes,
+      {
+        label: 'F1 macro',
+        color: '--mantine-color-violet-5',
+        ...share,
+        heldOut: (one) => one.classes?.f1Macro ?? null,
+      },
+    ],
+    [
+      rewarded,
+      {
+        label: 'in training',
+        color: '--mantine-color-orange-3',
+        ...share,
+        ...ofTraining,
+        trained: (round) => trainingRewards(round)?.accuracy ?? null,
+      },
+    ],
   ];
+  return lines.flatMap(([shown, line]) => (shown ? [line] : []));
 }
 
 /** Reward margins of a run on preference pairs; none where there are none. */
 export function marginLines(run: RunView): readonly MetricLine[] {
   const { heldOutRewards, trainingRewards: rewarded } = figuresOf(run);
-  if (!heldOutRewards && !rewarded) return [];
-  return [
-    {
-      label: 'held-out margin',
-      color: '--accent',
-      ...points,
-      format: formatSigned,
-      heldOut: ({ rewards }) => rewards?.margin ?? null,
-    },
-    {
-      label: 'training margin',
-      color: '--mantine-color-gray-5',
-      ...ofTraining,
-      format: formatSigned,
-      trained: (round) => trainingRewards(round)?.margin ?? null,
-    },
-  ];
+  const heldOut: MetricLine = {
+    label: 'held-out margin',
+    color: '--accent',
+    ...points,
+    format: formatSigned,
+    heldOut: ({ rewards }) => rewards?.margin ?? null,
+  };
+  const trained: MetricLine = {
+    label: 'training margin',
+    color: '--mantine-color-gray-5',
+    ...ofTraining,
+    format: formatSigned,
+    trained: (round) => trainingRewards(round)?.margin ?? null,
+  };
+  return [...(heldOutRewards ? [heldOut] : []), ...(rewarded ? [trained] : [])];
 }
 
 /** Round numbers (0 = before tuning), then one column a line; null where a round has no such figure. */

@@ -4,7 +4,7 @@ import { useEffect } from 'react';
 import { useAdminStore } from '../stores/admin-store.ts';
 import { Figure } from '../ui/figure.tsx';
 import { Loading } from '../ui/loading.tsx';
-import { publishedRounds } from '../ui/rounds.ts';
+import { figuresOf, publishedRounds } from '../ui/rounds.ts';
 import { RoundsTable } from '../ui/rounds-table.tsx';
 import { Section } from '../ui/section.tsx';
 import { TASK_WORDS } from '../ui/task-words.ts';
@@ -19,7 +19,8 @@ import { RunControls } from './run-controls.tsx';
 
 function Summary({ run }: { run: RunView }) {
   const { config } = run;
-  const { accuracy, title } = TASK_WORDS[config.task];
+  const { accuracy } = TASK_WORDS[config.task];
+  const { heldOut } = figuresOf(run);
   const last = publishedRounds(run).findLast(({ evaluation }) => evaluation !== null)?.evaluation ?? null;
   const received = run.rounds.flatMap((round) => round.received).reduce((sum, { bytes }) => sum + bytes, 0);
   return (
@@ -31,8 +32,12 @@ function Summary({ run }: { run: RunView }) {
         hint={isOver(run) ? '' : `needs ${config.participants.min}`}
         testId="connected"
       />
-      <Figure label={`${accuracy} before`} value={formatPercent(run.baseline?.accuracy)} />
-      <Figure label={`${accuracy} now`} value={formatPercent(last?.accuracy)} testId="accuracy-now" />
+      {heldOut ? (
+        <>
+          <Figure label={`${accuracy} before`} value={formatPercent(run.baseline?.accuracy)} />
+          <Figure label={`${accuracy} now`} value={formatPercent(last?.accuracy)} testId="accuracy-now" />
+        </>
+      ) : null}
       {last?.classes ? (
         <Figure
           label="F1 macro now"
@@ -45,7 +50,6 @@ function Summary({ run }: { run: RunView }) {
         <Figure label="Reward margin now" value={formatSigned(last.rewards.margin)} testId="margin-now" />
       ) : null}
       <Figure label="Received" value={formatBytes(received)} />
-      <Figure label="Task" value={config.task.toUpperCase()} hint={title} />
       <Figure label="Algorithm" value={config.algorithm.id} hint={`${config.steps} steps × ${config.batchSize}`} />
     </SimpleGrid>
   );
@@ -73,7 +77,7 @@ export default function RunPage({ runId }: { runId: string }) {
           <Group gap="xs">
             <PhaseBadge run={run} />
             <Text size="sm" c="dimmed">
-              {run.config.modelId} · created {formatDateTime(run.createdAtMs)}
+              {run.config.modelId} · {TASK_WORDS[run.config.task].title} · created {formatDateTime(run.createdAtMs)}
             </Text>
           </Group>
         </Stack>
@@ -87,7 +91,7 @@ export default function RunPage({ runId }: { runId: string }) {
       <Summary run={run} />
       <InviteCard run={run} />
       <ParticipantsTable run={run} />
-      <Section title="Held-out evaluation" testId="metrics">
+      <Section title={figuresOf(run).heldOut ? 'Held-out evaluation' : 'Training'} testId="metrics">
         <MetricsChart run={run} />
       </Section>
       <Section title="Rounds" testId="rounds">

@@ -12,7 +12,7 @@ export function TaskSection(part: PartProps) {
   const { task = 'sft', dpo } = config;
   return (
     <Section title="Task">
-      <SimpleGrid cols={{ base: 1, sm: 3 }} style={{ alignItems: 'end' }}>
+      <SimpleGrid cols={{ base: 1, sm: 3 }}>
         <NativeSelect
           label="Task"
           data={TASKS.map((id) => ({ value: id, label: TASK_WORDS[id].title }))}
@@ -26,7 +26,6 @@ export function TaskSection(part: PartProps) {
           <>
             <NumberSetting
               label="Beta"
-              description="How strongly the base model holds"
               path="dpo.beta"
               part={part}
               value={dpo?.beta}
@@ -45,7 +44,7 @@ export function TaskSection(part: PartProps) {
       </SimpleGrid>
       <Text size="sm" c="dimmed">
         {task === 'dpo'
-          ? 'Participants bring pairs: a question, the answer that was preferred, and the one that was not.'
+          ? 'Participants bring pairs: a question, the answer that was preferred, and the one that was not. Beta says how strongly the base model holds the tuned one.'
           : 'Participants bring prompts with the answers to learn.'}
       </Text>
     </Section>

@@ -7,6 +7,7 @@ import { formatCount, formatPercent } from '../ui/units.ts';
 export function Histogram({ tokens, rows }: { tokens: TokenFigures; rows: string }) {
   const most = Math.max(1, ...tokens.histogram.map(({ count }) => count));
   const bins = tokens.histogram.length;
+  const begin = tokens.histogram[0]?.from ?? 0;
   const end = tokens.histogram.at(-1)?.to ?? 0;
   const counted = tokens.histogram.map(({ from, to, count }) => `${count} from ${from} to ${to - 1}`).join(', ');
   const label = `Token lengths of the ${rows}: ${counted}`;
@@ -30,7 +31,7 @@ export function Histogram({ tokens, rows }: { tokens: TokenFigures; rows: string
       </svg>
       <Group justify="space-between">
         <Text size="xs" c="dimmed">
-          0
+          {formatCount(begin)}
         </Text>
         <Text size="xs" c="dimmed">
           {formatCount(end)}

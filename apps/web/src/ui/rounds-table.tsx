@@ -25,6 +25,7 @@ function RewardCells({ rewards }: { rewards: Rewards | null }) {
 }
 
 function EvaluationCells({ evaluation, figures }: { evaluation: HeldOutMetrics | null; figures: Figures }) {
+  if (!figures.heldOut) return null;
   const classes = evaluation?.classes;
   const rewards = evaluation?.rewards;
   const averages =
@@ -61,10 +62,14 @@ function Head({ run, figures }: { run: RunView; figures: Figures }) {
             <Table.Th ta="right">Training margin</Table.Th>
           </>
         ) : null}
-        <Table.Th ta="right">Held-out {words.loss}</Table.Th>
-        <Table.Th ta="right" title={words.accuracyHint}>
-          {words.accuracy}
-        </Table.Th>
+        {figures.heldOut ? (
+          <>
+            <Table.Th ta="right">Held-out {words.loss}</Table.Th>
+            <Table.Th ta="right" title={words.accuracyHint}>
+              {words.accuracy}
+            </Table.Th>
+          </>
+        ) : null}
         {figures.classes ? (
           <>
             <Table.Th ta="right" title="Held-out rows whose class of highest likelihood is the right one">

@@ -34,12 +34,15 @@ export function lastRewards(run: RunView, participantId: string): Rewards | null
 
 /** Which figures a run has, so that nothing is shown of those that it lacks. */
 export function figuresOf(run: RunView): {
+  /** The run is evaluated on held-out rows, or has been. */
+  readonly heldOut: boolean;
   readonly classes: boolean;
   readonly heldOutRewards: boolean;
   readonly trainingRewards: boolean;
 } {
   const evaluated = evaluations(run);
   return {
+    heldOut: run.config.evaluationId !== undefined || evaluated.length > 0,
     classes: evaluated.some(({ classes }) => classes !== undefined),
     heldOutRewards: evaluated.some(({ rewards }) => rewards !== undefined),
     trainingRewards: run.rounds.some((round) => trainingRewards(round) !== null),

@@ -74,7 +74,7 @@ describe('preference pairs', () => {
 
     await admin.locator('[data-testid=run-page][data-phase=finished][data-rounds="2"]').waitFor();
     const headings = await admin.getByTestId('rounds-table').locator('th').allTextContents();
-    expect(headings).toContain('Held-out DPO loss');
+    expect(headings.join()).not.toContain('Held-out'); // nothing is shown of what the run lacks
     // Rewards are measured against the base model, from which the second round has moved towards what was chosen.
     const marginColumn = headings.indexOf('Training margin');
     const margins = admin.getByTestId('round-row').locator(`td:nth-child(${marginColumn + 1})`);
