@@ -119,15 +119,28 @@ function progress() {
   };
 }
 
+/** What was asked for besides, and must be asked for again. */
+function flagsOf({ clientsLimit, only, writeOrder, software }: SimulateOptions): string {
+  const flags = [
+    clientsLimit === undefined ? [] : ['--clients-limit', String(clientsLimit)],
+    only === undefined ? [] : ['--only', ...only],
+    writeOrder === undefined ? [] : ['--write-order', writeOrder],
+    software ? ['--software'] : [],
+  ];
+  return flags
+    .flat()
+    .map((flag) => ` ${flag}`)
+    .join('');
+}
+
 function conclude(
   { record, results, failed, left, stopped }: ExperimentOutcome,
   { file, out, options }: { file: string; out: string; options: SimulateOptions },
 ): void {
   for (const { cell, reason } of failed) note(`${cell} failed: ${reason}`);
   if (stopped) {
-    const flags = options.clientsLimit === undefined ? '' : ` --clients-limit ${options.clientsLimit}`;
     note(`stopped with ${left.length} of ${record.cells.length} cells left; go on with:`);
-    note(`  cotune simulate ${file} --out ${out}${flags} --resume`);
+    note(`  cotune simulate ${file} --out ${out}${flagsOf(options)} --resume`);
   }
   const seconds = results.reduce((sum, result) => sum + result.seconds, 0);
   printResult(options.json, { out, name: record.config.name, results, failed, left, seconds }, () =>

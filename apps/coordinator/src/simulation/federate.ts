@@ -178,14 +178,17 @@ export async function federate(federation: Federation): Promise<Federated> {
 async function gather(runs: Runs, run: RunEngine, clients: number, again: boolean): Promise<void> {
   if (again) await runs.recover();
   if (run.state().phase === 'draft') await run.dispatch({ type: 'opened' });
-  for (let ordinal = 0; ordinal < clients; ordinal++) {
+  // Queued at once: whatever an effect that was taken up reports comes when everyone is there.
+  const known = new Set(run.state().participants.map(({ participantId }) => participantId));
+  const arrivals = Array.from({ length: clients }, (_, ordinal) => {
     const participantId = participantIdOf(ordinal);
-    const known = run.state().participants.some((one) => one.participantId === participantId);
-    await run.dispatch(
-      known ? { type: 'connected', participantId } : { type: 'joined', participantId, name: `client ${ordinal}` },
+    const back = known.has(participantId);
+    return run.dispatch(
+      back ? { type: 'connected', participantId } : { type: 'joined', participantId, name: `client ${ordinal}` },
       { strict: true },
     );
-  }
+  });
+  await Promise.all(arrivals);
   if (run.state().phase === 'open') await run.dispatch({ type: 'starting' });
 }
 
