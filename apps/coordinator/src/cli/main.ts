@@ -9,6 +9,7 @@ import { inspectCommand } from './inspect.ts';
 import { joinCommand } from './join.ts';
 import { planCommand } from './plan.ts';
 import { quantizeCommand } from './quantize.ts';
+import { reportCommand } from './report.ts';
 import { serveCommand } from './serve.ts';
 import { simulateCommand } from './simulate.ts';
 import { trainCommand } from './train.ts';
@@ -18,6 +19,7 @@ const COMMANDS = [
   joinCommand,
   trainCommand,
   simulateCommand,
+  reportCommand,
   generateCommand,
   quantizeCommand,
   planCommand,

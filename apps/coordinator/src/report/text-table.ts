@@ -1,0 +1,118 @@
+import { formatBytes, formatDuration } from '../cli/output.ts';
+import type { TableRow } from './rows.ts';
+import type { Section } from './section.ts';
+import type { Spread } from './statistics.ts';
+
+/** `0.8123 ± 0.0100`, with four decimals; only the mean where there is one value. */
+export function spreadText(spread: Spread | null | undefined): string {
+  if (!spread) return '–';
+  const { mean, stdDev } = spread;
+  return `${decimals(mean)}${stdDev === null ? '' : ` ± ${decimals(stdDev)}`}`;
+}
+
+const decimals = (value: number): string => value.toFixed(4).replace('-', '−');
+
+/** Heads and cells of the algorithm × metric table, as text; the best of a column ends in `mark`. */
+export function tableCells({ rows, metrics }: Section, mark: string): { heads: string[]; body: string[][] } {
+  const sent = rows.some(({ bytesUp }) => bytesUp !== null);
+  const heads = [
+    'trained',
+    'settings',
+    'seeds',
+    ...metrics.map(({ title, unit }) => (unit === 'share' ? title : `${title}, ${unit}`)),
+    ...(sent ? ['up', 'down'] : []),
+    'time',
+  ];
+  const body = rows.map((row) => [
+    row.title,
+    row.hyper,
+    seedsText(row),
+    ...metrics.map(({ id }) => `${spreadText(row.metrics[id])}${row.best.includes(id) ? mark : ''}`),
+    ...(sent ? [row.bytesUp, row.bytesDown].map((bytes) => (bytes ? formatBytes(bytes.mean) : '')) : []),
+    row.seconds ? formatDuration(row.seconds.mean * 1000) : '',
+  ]);
+  const used = heads.map((_, i) => i !== 1 || body.some((cells) => cells[1] !== ''));
+  const kept = (cells: readonly string[]) => cells.filter((_, i) => used[i]);
+  return { heads: kept(heads), body: body.map(kept) };
+}
+
+/** `3`, or `2 of 3, unfinished`. */
+function seedsText({ seeds }: TableRow): string {
+  if (seeds === null) return '';
+  return seeds.done === seeds.all ? String(seeds.all) : `${seeds.done} of ${seeds.all}, unfinished`;
+}
+
+/** How the table is to be read, in sentences. */
+export function tableNotes({ experiment, rows }: Section): string[] {
+  const heldOut = experiment.record.held_out_rows;
+  const notes = [
+    `Held-out figures after the last round (${heldOut} rows), mean ± sample standard deviation over seeds; time of a seed, of local that of a client.`,
+  ];
+  if (rows.some(({ kind }) => kind === 'local-mean'))
+    notes.push(
+      'Local: each client alone with its own rows, as many optimiser steps as one drawn in every round; clients are averaged within a seed, each alike.',
+    );
+  if (rows.some(({ kind }) => kind === 'pooled'))
+    notes.push('Pooled: all rows in one hand, as many steps as a round’s clients together.');
+  return notes;
+}
+
+/** What is missing, in sentences; none when everything is done. */
+export function missingNotes({ experiment, unfinished, notBegun }: Section): string[] {
+  const all = experiment.cells.length;
+  if (unfinished.length + notBegun.length === 0) return [];
+  const done = all - unfinished.length - notBegun.length;
+  return [
+    `${done} of ${all} cells are done: go on with cotune simulate … --out ${experiment.directory}.`,
+    ...(unfinished.length > 0 ? [`Unfinished: ${unfinished.join(', ')}.`] : []),
+    ...(notBegun.length > 0 ? [`Not begun: ${notBegun.join(', ')}.`] : []),
+  ];
+}
+
+/** A section for a terminal. */
+export function sectionText(section: Section): string {
+  const { heads, body } = tableCells(section, ' *');
+  const lines = [heads, ...body];
+  const widths = heads.map((_, i) => Math.max(...lines.map((cells) => (cells[i] ?? '').length)));
+  const table = lines.map((cells) =>
+    cells
+      .map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0)))
+      .join('  ')
+      .trimEnd(),
+  );
+  return [
+    `${section.experiment.record.config.name} (${section.experiment.directory})`,
+    '',
+    ...table,
+    '',
+    ...(section.rows.some(({ best }) => best.length > 0) ? ['* best of the algorithms and the local mean'] : []),
+    ...tableNotes(section),
+    ...missingNotes(section),
+    '',
+    ...comparisonLines(section),
+  ].join('\n');
+}
+
+/** A section for documents. */
+export function sectionMarkdown(section: Section): string {
+  const { heads, body } = tableCells(section, ' ◂');
+  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  const bold = (cell: string) => (cell.endsWith(' ◂') ? `**${cell.slice(0, -2)}**` : cell);
+  return [
+    `## ${section.experiment.record.config.name}`,
+    '',
+    line(heads),
+    line(heads.map((_, i) => (i === 0 ? '---' : '--:'))),
+    ...body.map((cells) => line(cells.map(bold))),
+    '',
+    [...tableNotes(section), ...missingNotes(section)].join(' '),
+    '',
+    ...comparisonLines(section).map((text) => `- ${text}`),
+  ].join('\n');
+}
+
+/** A sentence an algorithm; one that says why there is none where no client trains alone. */
+export function comparisonLines({ comparisons }: Section): string[] {
+  if (comparisons.length === 0) return ['No local baseline: nothing can be said of what federation brings.'];
+  return comparisons.map(({ sentence }) => sentence);
+}
