@@ -75,22 +75,25 @@ function verdictOf(metric: Metric, { interval }: PairedDifference): Verdict {
   return isBetter(metric, best, 0) ? 'cannot-be-told' : 'does-not-beat';
 }
 
-const WORDS: Readonly<Record<Verdict, (metrics: string) => string>> = {
-  beats: (metrics) => `beats the local mean in ${metrics}`,
-  'does-not-beat': (metrics) => `does not beat the local mean in ${metrics}`,
-  'cannot-be-told': (metrics) => `cannot be told from the local mean in ${metrics}: the interval contains 0`,
-  'one-seed': (metrics) =>
-    `differs from the local mean of one seed, from which nothing can be concluded, in ${metrics}`,
-};
-
 function sentenceOf(title: string, comparisons: readonly Comparison[]): string {
   if (comparisons.length === 0) return `${title}: unfinished, no seed can be compared with the local mean.`;
-  const parts = (Object.keys(WORDS) as Verdict[]).flatMap((verdict) => {
-    const own = comparisons.filter((one) => one.verdict === verdict);
-    return own.length > 0 ? [WORDS[verdict](own.map(differenceText).join(', '))] : [];
-  });
   const seeds = Math.max(...comparisons.map(({ difference }) => difference.n));
-  return `${title} ${parts.join('; it ')} (${seeds} ${seeds === 1 ? 'seed' : 'seeds'}).`;
+  const where = (is: (comparison: Comparison) => boolean) => comparisons.filter(is).map(differenceText).join(', ');
+  if (seeds === 1) {
+    const better = where(({ metric, difference }) => isBetter(metric, difference.mean, 0));
+    const rest = where(({ metric, difference }) => !isBetter(metric, difference.mean, 0));
+    const parts = [better && `better in ${better}`, rest && `not better in ${rest}`].filter((part) => part !== '');
+    return `${title}: with one seed it cannot be told whether it beats the local mean; in this seed it is ${parts.join(', ')}.`;
+  }
+  const beats = where(({ verdict }) => verdict === 'beats');
+  const open = where(({ verdict }) => verdict === 'cannot-be-told' || verdict === 'one-seed');
+  const worse = where(({ verdict }) => verdict === 'does-not-beat');
+  const parts = [
+    beats && `beats the local mean in ${beats}`,
+    worse && `does not beat the local mean in ${worse}`,
+    open && `cannot be told from the local mean in ${open}`,
+  ].filter((part) => part !== '');
+  return `${title} ${parts.join('; it ')} (${seeds} seeds).`;
 }
 
 /** `loss (−0.1234, −0.2 to −0.05)` */

@@ -53,10 +53,10 @@ ${resultTable(section)}
 <ul>${comparisonLines(section)
     .map((text) => `<li>${escapeHtml(text)}</li>`)
     .join('')}</ul>
-${comparisonTable(section)}
-${fairnessTable(section)}
 <h3>Over the rounds</h3>
 ${charts(section, id)}
+${comparisonTable(section)}
+${fairnessTable(section)}
 <h3>To run it again</h3>
 ${repeatHtml(section)}
 </section>`;
@@ -120,7 +120,7 @@ function comparisonTable({ comparisons }: Section): string {
     'the local mean',
     'clients better off',
   ];
-  return `<div class="scroll"><table><caption>Algorithm − local mean, paired by seed; interval: mean ± t·s/√n with n − 1 degrees of freedom, which takes differences between seeds to be normal. It is of one figure by itself: with many figures and algorithms, one in twenty misses by chance. Clients better off: the share whose own training ends worse than the federation, mean over seeds.</caption><thead><tr>${heads
+  return `<h3>Differences</h3><div class="scroll"><table><caption>Algorithm − local mean, paired by seed; interval: mean ± t·s/√n with n − 1 degrees of freedom, which takes differences between seeds to be normal. It is of one figure by itself: with many figures and algorithms, one in twenty misses by chance. Clients better off: the share whose own training ends worse than the federation, mean over seeds.</caption><thead><tr>${heads
     .map((text) => `<th scope="col">${text}</th>`)
     .join('')}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`;
 }

@@ -86,7 +86,8 @@ async function missing(directory: string): Promise<string> {
   for (const entry of entries) {
     if ((await readIfThere(join(directory, entry, EXPERIMENT_FILE))) !== undefined) within.push(join(directory, entry));
   }
-  const hint = within.length > 0 ? `; did you mean ${within.join(' ')}?` : '';
+  const more = within.length > 5 ? ' …' : '';
+  const hint = within.length > 0 ? `; did you mean ${within.slice(0, 5).join(' ')}${more}?` : '';
   return `${directory} has no ${EXPERIMENT_FILE}, expected a directory that cotune simulate wrote with --out${hint}`;
 }
 

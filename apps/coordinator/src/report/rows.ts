@@ -1,4 +1,5 @@
 import { ALGORITHMS, type AlgorithmSettings, algorithmSettings, type HeldOutMetrics } from '@cotune/fl-core';
+import type { RoundRecord } from '../simulation/records.ts';
 import { isBetter, type Metric } from './metrics.ts';
 import type { ReadCell, ReadExperiment } from './read-experiment.ts';
 import { mean, type Spread, spreadOf } from './statistics.ts';
@@ -32,97 +33,100 @@ export interface SeedValue {
   readonly value: number;
 }
 
-/** The rows of an experiment: the untuned model, what clients reach alone, every algorithm, all rows in one hand. */
+/** The rows of an experiment: the untuned model, every algorithm, what clients reach alone, all rows in one hand. */
 export function tableRows({ record, cells }: ReadExperiment, metrics: readonly Metric[]): TableRow[] {
   const { seeds } = record.config;
-  const of = (group: string, seed: number) => cells.filter((one) => one.group === group && one.cell.seed === seed);
-  const groups = [...new Set(cells.map(({ group }) => group))];
-  const rows: TableRow[] = [];
-  const add = (
-    row: Pick<TableRow, 'id' | 'kind' | 'title'> & { hyper?: string },
-    bySeed: ReadonlyMap<number, readonly ReadCell[]>,
-    figure: (cells: readonly ReadCell[], metric: Metric) => number | undefined,
-  ) => {
-    const values = Object.fromEntries(
-      metrics.map((metric) => [
-        metric.id,
-        [...bySeed].flatMap(([seed, own]): SeedValue[] => {
-          const value = figure(own, metric);
-          return value === undefined ? [] : [{ seed, value }];
-        }),
-      ]),
-    );
-    const spreads = Object.entries(values).flatMap(([id, list]) => {
-      const spread = spreadOf(list.map(({ value }) => value));
-      return spread ? [[id, spread] as const] : [];
-    });
-    const sum = (of: (cell: ReadCell) => number): Spread | null =>
-      spreadOf([...bySeed.values()].map((own) => own.reduce((total, cell) => total + of(cell), 0))) ?? null;
-    const sent = row.kind === 'federated';
-    rows.push({
-      hyper: '',
-      ...row,
-      seeds: row.kind === 'untuned' ? null : { done: bySeed.size, all: seeds.length },
-      metrics: Object.fromEntries(spreads),
-      values,
-      bytesUp: sent ? sum(({ rounds }) => rounds.reduce((total, { bytes_up }) => total + bytes_up, 0)) : null,
-      bytesDown: sent ? sum(({ rounds }) => rounds.reduce((total, { bytes_down }) => total + bytes_down, 0)) : null,
-      seconds:
-        row.kind === 'untuned'
-          ? null
-          : (spreadOf(
-              [...bySeed.values()].flatMap((own) => mean(own.map(({ result }) => result?.seconds ?? 0)) ?? []),
-            ) ?? null),
-      best: [],
-    });
-  };
   /** Seeds of which every cell of the group is done. */
-  const done = (group: string): Map<number, ReadCell[]> =>
+  const done = (group: string): SeedCells =>
     new Map(
       seeds
-        .map((seed) => [seed, of(group, seed)] as const)
-        .filter(([, own]) => own.length > 0 && own.every(({ result }) => result !== null)),
+        .map((seed) => [seed, cells.filter((one) => one.group === group && one.cell.seed === seed)] as const)
+        .filter(([, own]) => own.every(({ result }) => result !== null)),
     );
-  const heldOut = ({ result }: ReadCell, metric: Metric) => figureOf(result?.held_out, metric);
-
-  const begun = new Map(
+  /** Any cell of the seed in which the untuned model was measured: all measure the same. */
+  const untuned: SeedCells = new Map(
     seeds.flatMap((seed) => {
       const first = cells.find(({ cell, rounds }) => cell.seed === seed && untunedOf(rounds) !== null);
       return first ? [[seed, [first]] as const] : [];
     }),
   );
-  add({ id: 'untuned', kind: 'untuned', title: 'untuned' }, begun, ([cell], metric) =>
-    figureOf(untunedOf(cell?.rounds ?? []), metric),
-  );
-  for (const group of groups) {
-    const [first] = cells.filter((one) => one.group === group);
-    if (first?.cell.kind === 'federated') {
-      const { algorithm } = first.cell;
+  const parts: RowParts[] = [
+    {
+      ...{ id: 'untuned', kind: 'untuned', title: 'untuned', bySeed: untuned },
+      figure: ([cell], metric) => figureOf(untunedOf(cell?.rounds ?? []), metric),
+    },
+  ];
+  for (const group of new Set(cells.map((one) => one.group))) {
+    const bySeed = done(group);
+    const first = cells.find((one) => one.group === group)?.cell;
+    if (first?.kind === 'federated') {
       const again = /-(\d+)$/.exec(group)?.[1];
-      const title = `${ALGORITHMS[algorithm.id].title}${again ? ` (${again})` : ''}`;
-      add({ id: group, kind: 'federated', title, hyper: hyperText(algorithm) }, done(group), ([cell], metric) =>
-        cell ? heldOut(cell, metric) : undefined,
-      );
-    } else if (group === 'local') {
-      const ofAll = (own: readonly ReadCell[], metric: Metric) => own.flatMap((cell) => heldOut(cell, metric) ?? []);
-      const extreme = (better: boolean) => (own: readonly ReadCell[], metric: Metric) =>
-        ofAll(own, metric).reduce<number | undefined>(
-          (found, value) => (found === undefined || isBetter(metric, value, found) === better ? value : found),
-          undefined,
-        );
-      const seedsDone = done(group);
-      add({ id: 'local', kind: 'local-mean', title: 'local, mean of clients' }, seedsDone, (own, metric) =>
-        mean(ofAll(own, metric)),
-      );
-      add({ id: 'local-worst', kind: 'local-worst', title: 'local, worst client' }, seedsDone, extreme(false));
-      add({ id: 'local-best', kind: 'local-best', title: 'local, best client' }, seedsDone, extreme(true));
-    } else {
-      add({ id: group, kind: 'pooled', title: 'pooled' }, done(group), ([cell], metric) =>
-        cell ? heldOut(cell, metric) : undefined,
-      );
-    }
+      const title = `${ALGORITHMS[first.algorithm.id].title}${again ? ` (${again})` : ''}`;
+      const hyper = hyperText(first.algorithm);
+      parts.push({ id: group, kind: 'federated', title, hyper, bySeed, figure: ofFirst });
+    } else if (first?.kind === 'local') {
+      parts.push({ id: 'local', kind: 'local-mean', title: 'local, mean of clients', bySeed, figure: ofMean });
+      const extremes = [
+        { kind: 'local-worst', title: 'local, worst client', figure: ofExtreme(false) },
+        { kind: 'local-best', title: 'local, best client', figure: ofExtreme(true) },
+      ] as const;
+      for (const part of extremes) parts.push({ id: part.kind, bySeed, ...part });
+    } else parts.push({ id: group, kind: 'pooled', title: 'pooled', bySeed, figure: ofFirst });
   }
-  return withBest(rows, metrics);
+  return withBest(
+    parts.map((part) => rowOf(part, metrics, seeds.length)),
+    metrics,
+  );
+}
+
+type SeedCells = ReadonlyMap<number, readonly ReadCell[]>;
+/** What a row says of one seed's cells. */
+type Figure = (cells: readonly ReadCell[], metric: Metric) => number | undefined;
+
+interface RowParts extends Pick<TableRow, 'id' | 'kind' | 'title'> {
+  readonly hyper?: string;
+  readonly bySeed: SeedCells;
+  readonly figure: Figure;
+}
+
+const allOf = (cells: readonly ReadCell[], metric: Metric): number[] =>
+  cells.flatMap(({ result }) => figureOf(result?.held_out, metric) ?? []);
+const ofFirst: Figure = (cells, metric) => allOf(cells, metric)[0];
+const ofMean: Figure = (cells, metric) => mean(allOf(cells, metric));
+/** The best client's figure, or the worst one's. */
+const ofExtreme =
+  (best: boolean): Figure =>
+  (cells, metric) =>
+    allOf(cells, metric).sort((a, b) => (isBetter(metric, a, b) === best ? -1 : 1))[0];
+
+function rowOf({ bySeed, figure, ...row }: RowParts, metrics: readonly Metric[], seeds: number): TableRow {
+  const values: Record<string, readonly SeedValue[]> = {};
+  const spreads: Record<string, Spread> = {};
+  for (const metric of metrics) {
+    const own = [...bySeed].flatMap(([seed, cells]): SeedValue[] => {
+      const value = figure(cells, metric);
+      return value === undefined ? [] : [{ seed, value }];
+    });
+    values[metric.id] = own;
+    const spread = spreadOf(own.map(({ value }) => value));
+    if (spread) spreads[metric.id] = spread;
+  }
+  const trained = row.kind !== 'untuned';
+  const over = (told: boolean, of: (cells: readonly ReadCell[]) => number): Spread | null =>
+    (told && spreadOf([...bySeed.values()].map(of))) || null;
+  const sum = (cells: readonly ReadCell[], of: (round: RoundRecord) => number) =>
+    cells.flatMap(({ rounds }) => rounds).reduce((total, round) => total + of(round), 0);
+  return {
+    hyper: '',
+    ...row,
+    seeds: trained ? { done: bySeed.size, all: seeds } : null,
+    metrics: spreads,
+    values,
+    bytesUp: over(row.kind === 'federated', (cells) => sum(cells, ({ bytes_up }) => bytes_up)),
+    bytesDown: over(row.kind === 'federated', (cells) => sum(cells, ({ bytes_down }) => bytes_down)),
+    seconds: over(trained, (cells) => mean(cells.map(({ result }) => result?.seconds ?? 0)) ?? 0),
+    best: [],
+  };
 }
 
 /** Marks the best mean of each column; rows of which fewer seeds are done than of another do not compete with it. */
