@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { extname } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { curvesCsv, tableCsv } from '../report/csv.ts';
 import { reportHtml } from '../report/html.ts';
 import { reportJson } from '../report/json.ts';
@@ -24,12 +24,11 @@ export function reportCommand(): Command {
     .option('--out <file>', 'write a page with tables and curves (HTML, needs no network)')
     .option('--csv <file>', 'write the tables, and beside it as NAME-curves.csv the curves')
     .option('--json', 'print one JSON object')
-    .option('--markdown', 'print the tables as Markdown')
+    .addOption(new Option('--markdown', 'print the tables as Markdown').conflicts('json'))
     .action(runReport);
 }
 
 async function runReport(directories: readonly string[], options: ReportOptions): Promise<void> {
-  if (options.json && options.markdown) throw new UserError('got --json and --markdown, expected one of them');
   const sections: Section[] = [];
   for (const directory of directories) sections.push(sectionOf(await readExperiment(directory)));
   if (options.out !== undefined) await write(options.out, reportHtml(sections));

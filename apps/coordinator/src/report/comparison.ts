@@ -76,7 +76,8 @@ function verdictOf(metric: Metric, { interval }: PairedDifference): Verdict {
 }
 
 function sentenceOf(title: string, comparisons: readonly Comparison[]): string {
-  if (comparisons.length === 0) return `${title}: unfinished, no seed can be compared with the local mean.`;
+  if (comparisons.length === 0)
+    return `${title}: cannot be told yet, there is no seed of which it and every client alone are done and evaluated.`;
   const seeds = Math.max(...comparisons.map(({ difference }) => difference.n));
   const where = (is: (comparison: Comparison) => boolean) => comparisons.filter(is).map(differenceText).join(', ');
   if (seeds === 1) {

@@ -69,8 +69,17 @@ describe('the table', () => {
     expect(text).toContain('1 of 2, unfinished');
     expect(text).toContain('6 of 8 cells are done');
     expect(text).toContain('Not begun: fedprox-seed2.');
+    expect(sectionText(await section(BOTH, {}))).toContain(
+      'local-seed1-client1, fedavg-seed2, fedprox-seed2, local-seed2-client0, local-seed2-client1.',
+    );
     const html = reportHtml([found]);
     expect(html).toContain('Unfinished: fedavg-seed2 (1 of 2 rounds).');
+  });
+
+  it('names the first of many cells that are not begun', async () => {
+    const text = sectionText(await section({ ...BOTH, seeds: [1, 2, 3] }, {}));
+    expect(text).toContain('Not begun: fedavg-seed1, fedprox-seed1, local-seed1-client0');
+    expect(text).toContain('fedprox-seed2 and 6 more.');
   });
 
   it('leaves a seed out of the local mean until all its clients are done', async () => {
@@ -83,7 +92,7 @@ describe('the table', () => {
     const found = await section(BOTH, { 'fedavg-seed1': { rounds: 1 } });
     expect(found.rows.map(({ id }) => id)).toContain('fedprox');
     expect(sectionText(found)).toMatch(/FedProx +mu 0\.5 +0 of 2, unfinished +–/);
-    expect(sectionText(found)).toContain('FedAvg: unfinished, no seed can be compared');
+    expect(sectionText(found)).toContain('FedAvg: cannot be told yet');
     expect(found.charts[0]?.curves).toMatchObject([{ id: 'fedavg', done: false }]);
   });
 });

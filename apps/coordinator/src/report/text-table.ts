@@ -65,9 +65,13 @@ export function missingNotes({ experiment, unfinished, notBegun }: Section): str
   return [
     `${done} of ${all} cells are done: go on with cotune simulate … --out ${experiment.directory}.`,
     ...(unfinished.length > 0 ? [`Unfinished: ${unfinished.join(', ')}.`] : []),
-    ...(notBegun.length > 0 ? [`Not begun: ${notBegun.join(', ')}.`] : []),
+    ...(notBegun.length > 0 ? [`Not begun: ${firstOf(notBegun)}.`] : []),
   ];
 }
+
+/** The first names, and how many more there are: an experiment may have hundreds of cells. */
+const firstOf = (names: readonly string[]): string =>
+  names.length <= 8 ? names.join(', ') : `${names.slice(0, 6).join(', ')} and ${names.length - 6} more`;
 
 /** A section for a terminal. */
 export function sectionText(section: Section): string {
