@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { loadTokenizer, parseDataset, tokenizeRows } from '@cotune/fl-core';
+import { parseDataset, tokenizeRows } from '@cotune/fl-core';
 import { openModelDirectory, verifyModelDirectory } from '@cotune/kernels';
 import { directorySource } from '@cotune/kernels/node';
 import { describe, expect, it } from 'vitest';
 import { assets, DEMO_PARTICIPANTS } from '../src/demo/assets.ts';
 import { demoRunConfig } from '../src/demo/run-config.ts';
+import { openModelText } from '../src/participant/model-text.ts';
 
 const rowsOf = async (file: string) => (await parseDataset(readFileSync(file), { fileName: 'demo.jsonl' })).rows;
 const shards = await Promise.all(Array.from({ length: DEMO_PARTICIPANTS }, (_, i) => rowsOf(assets.demoShard(i + 1))));
@@ -34,8 +35,8 @@ describe('demo data', () => {
   it('fits the demo run’s sequence length, with every label one token of the shipped tokenizer', async () => {
     const source = await openModelDirectory(directorySource(assets.demoModel()));
     await verifyModelDirectory(directorySource(assets.demoModel()));
-    const tokenizer = loadTokenizer(await source.tokenizerJson(), source.config);
-    const config = demoRunConfig({ seed: 1 });
+    const { tokenizer, opened } = await openModelText(source);
+    const config = await opened(demoRunConfig({ seed: 1 }));
     for (const rows of [...shards, test]) {
       const { examples, rejected, truncatedRows } = tokenizeRows(rows, { ...config, tokenizer });
       expect({ examples: examples.length, rejected, truncatedRows }).toEqual({

@@ -1,9 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type AlgorithmSettingsInput, algorithmOf, loadTokenizer, runConfig } from '@cotune/fl-core';
+import { type AlgorithmSettingsInput, algorithmOf, runConfig } from '@cotune/fl-core';
 import { createTrainer, type Gpu, hostOf, loadModel, type Model, openModelDirectory } from '@cotune/kernels';
 import { directorySource, openNodeGpu } from '@cotune/kernels/node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openModelText } from '../src/participant/model-text.ts';
 import { parseRows, rowCount, taskTrainer, tokeniseTraining } from '../src/participant/training-data.ts';
 import {
   heldOutFile,
@@ -71,9 +72,9 @@ async function gpuTrainer(text: string) {
     participants: {},
   });
   const source = await openModelDirectory(directorySource(modelDir()));
-  const tokenizer = loadTokenizer(await source.tokenizerJson(), source.config);
+  const { tokenizer, opened } = await openModelText(source);
   const parsed = await parseRows('dpo', new TextEncoder().encode(text), { fileName: 'own.jsonl' });
-  const { data } = tokeniseTraining(parsed, config, tokenizer);
+  const { data } = tokeniseTraining(parsed, await opened(config), tokenizer);
   const lora = { rank: 2, alpha: 4, dropout: 0, targets: ['q_proj', 'v_proj', 'down_proj'] } as const;
   const trainer = taskTrainer(hostOf(await createTrainer(model, lora)), data, config);
   return { trainer, examples: rowCount(data) };

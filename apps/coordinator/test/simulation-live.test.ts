@@ -1,12 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ALGORITHM_IDS, type AlgorithmId, loadTokenizer } from '@cotune/fl-core';
+import { ALGORITHM_IDS, type AlgorithmId, type RunConfig } from '@cotune/fl-core';
 import { createTrainer, type Gpu, hostOf, loadModel, type Model, openModelDirectory } from '@cotune/kernels';
 import { directorySource, openNodeGpu } from '@cotune/kernels/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openDataSource } from '../src/data-source/open.ts';
 import { assets } from '../src/demo/assets.ts';
+import { openModelText } from '../src/participant/model-text.ts';
 import { parseRows, taskTrainer, tokeniseTraining } from '../src/participant/training-data.ts';
 import { type ExperimentConfigInput, experimentConfig } from '../src/simulation/config.ts';
 import { runExperiment } from '../src/simulation/experiment.ts';
@@ -67,14 +68,11 @@ async function simulated(ids: readonly AlgorithmId[], out: string): Promise<(str
 }
 
 /** A participant's rows and trainer, as `cotune join` makes them. */
-async function participantOf(
-  ordinal: number,
-  run: Parameters<typeof tokeniseTraining>[1] & Parameters<typeof taskTrainer>[2],
-) {
+async function participantOf(ordinal: number, run: RunConfig) {
   const source = await openModelDirectory(directorySource(assets.demoModel()));
-  const tokenizer = loadTokenizer(await source.tokenizerJson(), source.config);
+  const { tokenizer, opened } = await openModelText(source);
   const { bytes, fileName } = await openDataSource(assets.demoShard(ordinal), root);
-  const { data } = tokeniseTraining(await parseRows('sft', bytes, { fileName }), run, tokenizer);
+  const { data } = tokeniseTraining(await parseRows('sft', bytes, { fileName }), await opened(run), tokenizer);
   const trainer = taskTrainer(hostOf(await createTrainer(model, RUN.lora)), data, run);
   return { trainer, examples: data.task === 'sft' ? data.examples.length : 0 };
 }

@@ -68,8 +68,8 @@ function safetensors(seed: string): Uint8Array {
   return bytes;
 }
 
-/** Writes a random two-layer Llama with one token a character, as a model directory. */
-export async function writeTinyModel(dir: string, seed = 'tiny-model'): Promise<void> {
+/** Writes a random two-layer Llama with one token a character, as a model directory; without a chat template unless given. */
+export async function writeTinyModel(dir: string, seed = 'tiny-model', chatTemplate?: string): Promise<void> {
   const vocab = Object.fromEntries(['<unk>', '<s>', '</s>', ...CHARACTERS].map((token, id) => [token, id]));
   const special = (id: number, content: string) => ({ id, content, special: true });
   const tokenizer = {
@@ -85,10 +85,16 @@ export async function writeTinyModel(dir: string, seed = 'tiny-model'): Promise<
     'config.json': new TextEncoder().encode(JSON.stringify(CONFIG)),
     'model.safetensors': safetensors(seed),
     'tokenizer.json': new TextEncoder().encode(JSON.stringify(tokenizer)),
+    ...(chatTemplate === undefined ? {} : { 'chat_template.jinja': new TextEncoder().encode(chatTemplate) }),
   });
   await mkdir(dir, { recursive: true });
   await quantizeModel(source, directorySink(dir), { dtype: 'int8' });
 }
+
+/** Short enough for the model's positions: "Q…A…</s>". */
+export const TINY_CHAT_TEMPLATE =
+  "{% for m in messages %}{{ 'Q' if m.role == 'user' else 'A' }}{{ m.content }}" +
+  "{% if m.role == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}{% if add_generation_prompt %}A{% endif %}";
 
 /** Held-out questions with one-character answers. */
 export async function writeHeldOut(file: string): Promise<void> {

@@ -1,19 +1,23 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { presetById } from '@cotune/fl-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { writeTinyModel } from './tiny-model.ts';
+import { TINY_CHAT_TEMPLATE, writeTinyModel } from './tiny-model.ts';
 
 const cli = join(import.meta.dirname, '..', 'dist', 'cotune.js');
 let temp = '';
 let model = '';
+let chatty = '';
 
 beforeAll(async () => {
   if (!existsSync(cli)) throw new Error(`${cli} is missing: run npm run build first`);
   temp = mkdtempSync(join(tmpdir(), 'cotune-train-'));
   model = join(temp, 'model');
   await writeTinyModel(model);
+  chatty = join(temp, 'chatty');
+  await writeTinyModel(chatty, 'chatty', TINY_CHAT_TEMPLATE);
 });
 afterAll(() => rmSync(temp, { recursive: true, force: true }));
 
@@ -45,6 +49,55 @@ const logOf = (path: string) =>
 /** Answers "yes" are preferred to answers "no". */
 const questions = ['Is it red?', 'Do fish swim?', 'Was it late?', 'Can you sing?'];
 const transcript = (question: string, answer: string) => `\n\nHuman: ${question}\n\nAssistant: ${answer}`;
+
+describe('cotune train --data', () => {
+  const fast = ['--rank', '2', '--batch', '2', '--steps', '2'];
+
+  it('reads the columns that --map names', () => {
+    const data = file('odd.csv', ['"Was, bitte?",x=y,Datum', 'red? ,r,1', 'blue? ,b,2', 'green? ,,3']);
+    expect(train(['--data', data, ...fast])).toMatchObject({ code: 1, result: {} });
+    const { code, stderr, result } = train(['--data', data, '--map', 'prompt=Was, bitte?,response=x=y', ...fast]);
+    expect(code, stderr).toBe(0);
+    expect(result).toMatchObject({ steps: 2, examples: 2 });
+    expect(stderr).toMatch(/odd\.csv:4: /);
+    expect(train(['--data', data, '--map', 'prompt=Was', ...fast])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('expected prompt=COLUMN,response=COLUMN'),
+    });
+    const unknown = train(['--data', data, '--map', 'prompt=Wer,response=x=y', ...fast]);
+    expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining('odd.csv: has no column Wer') });
+  });
+
+  it('takes a preset that is already here, refuses one of the other task, and names them for one that there is not', () => {
+    const kept = join(temp, 'state', 'datasets', 'gsm8k');
+    mkdirSync(kept, { recursive: true });
+    const rows = ['1 + 1?', '1 + 1?', '2 + 2?'].map((question) => JSON.stringify({ question, answer: '#### 2' }));
+    const [parquet] = presetById('gsm8k')?.files ?? [];
+    writeFileSync(join(kept, parquet?.path.replaceAll('/', '-') ?? ''), rows.join('\n'));
+    const { code, stderr, result } = train(['--data', 'preset:gsm8k', ...fast]);
+    expect(code, stderr).toBe(0);
+    expect(result).toMatchObject({ examples: 3 }); // presets keep the rows that are the same
+    const other = train(['--data', 'preset:gsm8k', '--task', 'dpo', ...fast]);
+    expect(other).toMatchObject({ code: 1, stderr: expect.stringContaining('is for the task sft') });
+    const none = train(['--data', 'preset:gsm9k', ...fast]);
+    expect(none).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('no preset "gsm9k": expected one of alpaca'),
+    });
+  });
+
+  it('puts rows as the chat template of the model does, and says so where it has none', () => {
+    const data = file('colours.jsonl', [{ prompt: 'red? ', response: 'r' }]);
+    const none = train(['--data', data, '--template', 'chat', ...fast]);
+    expect(none).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('the model has no chat template of its own'),
+    });
+    const { code, stderr, result } = train(['--data', data, '--model', chatty, '--template', 'chat', ...fast]);
+    expect(code, stderr).toBe(0);
+    expect(result).toMatchObject({ steps: 2, examples: 1 });
+  });
+});
 
 describe('cotune train --task dpo', () => {
   const fast = ['--task', 'dpo', '--beta', '0.5', '--lr', '0.02', '--rank', '4', '--batch', '4'];

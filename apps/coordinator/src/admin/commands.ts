@@ -77,6 +77,7 @@ export const COMMANDS: { readonly [C in AdminCommand]: Command<C> } = {
       await context.models.ref(config.modelId);
       const [wrong] = impossibleSettings(config);
       if (wrong) throw new FlError('invalid', `${wrong.path}: ${wrong.message}`);
+      await context.models.requireTemplate(config.modelId, config.template);
       if (config.evaluationId !== undefined) await context.heldOut.requireRows(config.evaluationId, config.task);
       return { run: (await context.createRun(config)).view() };
     },

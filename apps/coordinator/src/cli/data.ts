@@ -1,11 +1,15 @@
-import type { RunConfig, Tokenizer } from '@cotune/fl-core';
+import { presetRows, type RunConfig } from '@cotune/fl-core';
+import type { DataSource } from '../data-source/open.ts';
+import type { ModelText } from '../participant/model-text.ts';
 import {
+  type ParsedRows,
   parseRows,
   rowCount,
-  type TokeniseConfig,
+  selectRows,
   type TrainingData,
   tokeniseTraining,
 } from '../participant/training-data.ts';
+import type { Columns } from './column-map.ts';
 import { note, UserError } from './output.ts';
 import { reportRejected } from './rejected-rows.ts';
 import { collectRows } from './row-files.ts';
@@ -27,18 +31,19 @@ const WORDS = {
 } as const satisfies Record<Task, object>;
 
 /**
- * Reads and tokenises data files of a task, whatever their formats; rejected rows are listed, never fatal. Throws UserError
- * when nothing is left.
+ * Reads and tokenises data of a task (files, presets, addresses), whatever their formats or as `mapping` says; rejected rows
+ * are listed, never fatal. Throws UserError when nothing is left, DataError for a file that is of no use as a whole.
  */
 export async function loadTrainingData(
-  files: readonly string[],
-  task: Task,
-  config: TokeniseConfig,
-  tokenizer: Tokenizer,
+  { sources, mapping }: { readonly sources: readonly string[]; readonly mapping?: Columns | undefined },
+  config: Pick<RunConfig, 'task' | 'dpo' | 'template' | 'maxSeqLength'>,
+  text: ModelText,
 ): Promise<TrainingData> {
-  const collected = await collectRows(files, async (bytes, fileName) => {
-    const parsed = await parseRows(task, bytes, { fileName });
-    const { data, truncatedRows, rejected } = tokeniseTraining(parsed, config, tokenizer);
+  const { task } = config;
+  const how = await text.opened(config);
+  const collected = await collectRows(sources, async (source) => {
+    const parsed = await readSource(task, source, mapping);
+    const { data, truncatedRows, rejected } = tokeniseTraining(parsed, how, text.tokenizer);
     return { rows: [data], truncatedRows, rejected: [...parsed.rejected, ...rejected] };
   });
   const { rows: parts, rejected, truncatedRows } = collected;
@@ -46,8 +51,25 @@ export async function loadTrainingData(
   if (truncatedRows > 0) note(`${truncatedRows} ${words.rows} were cut at ${config.maxSeqLength} tokens`);
   reportRejected(rejected);
   const data = joined(task, parts);
-  if (rowCount(data) === 0) throw new UserError(`${words.none} in ${files.join(', ')}: ${words.help}`);
+  if (rowCount(data) === 0) throw new UserError(`${words.none} in ${sources.join(', ')}: ${words.help}`);
   return data;
+}
+
+/** Of a preset the rows that published runs take of it. */
+async function readSource(
+  task: Task,
+  { bytes, fileName, preset }: DataSource,
+  mapping: Columns | undefined,
+): Promise<ParsedRows> {
+  if (preset && preset.task !== task) {
+    throw new UserError(`preset:${preset.id} is for the task ${preset.task}, the task here is ${task}`);
+  }
+  const parsed = await parseRows(task, bytes, { ...preset?.parse, fileName, mapping });
+  if (!preset) return parsed;
+  const all = parsed.rows.map((_, i) => i);
+  const taken = presetRows(preset, all);
+  if (taken.length < all.length) note(`${taken.length} of the ${all.length} rows of preset:${preset.id} are taken`);
+  return { ...parsed, ...selectRows(parsed, taken) };
 }
 
 function joined(task: Task, parts: readonly TrainingData[]): TrainingData {

@@ -1,21 +1,17 @@
+import { promptTokens, TEMPLATE_CHOICES, type TemplateChoice } from '@cotune/fl-core';
 import { generate } from '@cotune/kernels';
 import { Command } from 'commander';
-import {
-  loadOnGpu,
-  openAdapter,
-  openGpuFor,
-  openModelFiles,
-  openTokenizer,
-  parameterCount,
-  type WeightDtype,
-} from './model.ts';
+import { openModelText } from '../participant/model-text.ts';
+import { loadOnGpu, openAdapter, openGpuFor, openModelFiles, parameterCount, type WeightDtype } from './model.ts';
 import { decimal, integer, oneOf } from './options.ts';
 import { printResult, UserError } from './output.ts';
+import { TEMPLATE_HELP } from './train-options.ts';
 
 interface GenerateOptions {
   model: string;
   adapter?: string;
   prompt: string;
+  template?: TemplateChoice;
   maxTokens: number;
   temperature: number;
   topP: number;
@@ -32,6 +28,7 @@ export function generateCommand(): Command {
     .requiredOption('--model <dir>', 'model directory (Cotune or Hugging Face), an address of one, or a hub id')
     .option('--adapter <dir>', 'PEFT adapter directory')
     .option('--prompt <text>', 'prompt; empty means the BOS token alone', '')
+    .option('--template <id>', `put the prompt as training did: ${TEMPLATE_HELP}`, oneOf(TEMPLATE_CHOICES))
     .option('--max-tokens <n>', 'tokens to generate at most', integer(1), 128)
     .option('--temperature <t>', '0 = greedy', decimal(0), 0)
     .option('--top-p <p>', 'nucleus sampling mass', decimal(0, 1), 1)
@@ -45,8 +42,12 @@ export function generateCommand(): Command {
 async function runGenerate(options: GenerateOptions): Promise<void> {
   const source = await openModelFiles(options.model, options.dtype);
   const adapter = options.adapter === undefined ? undefined : await openAdapter(options.adapter, source);
-  const text = await openTokenizer(source);
-  const promptIds = text.encode(options.prompt, { bos: true });
+  const { tokenizer: text, template } = await openModelText(source);
+  const promptIds =
+    options.template === undefined
+      ? text.encode(options.prompt, { bos: true })
+      : promptTokens([options.prompt], await template(options.template), text);
+  if ('reason' in promptIds) throw new UserError(`the prompt ${promptIds.reason}`);
   if (promptIds.length >= source.config.maxPositions) {
     throw new UserError(
       `the prompt has ${promptIds.length} tokens, but the model reads at most ${source.config.maxPositions}`,

@@ -7,14 +7,16 @@ import {
   parsePreferences,
   preferenceCard,
   type RejectedRow,
-  type TemplateId,
+  type TemplateChoice,
   type TokenFigures,
   tokenFigures,
   tokenizePairs,
   tokenizeRows,
 } from '@cotune/fl-core';
 import { type DataSource, openDataSource } from '../data-source/open.ts';
-import { openModelFiles, openTokenizer } from './model.ts';
+import { openModelText } from '../participant/model-text.ts';
+import type { Columns } from './column-map.ts';
+import { openModelFiles } from './model.ts';
 import { formatBytes } from './output.ts';
 import type { TASKS } from './train-options.ts';
 
@@ -22,7 +24,8 @@ export interface InspectDataOptions {
   readonly task?: (typeof TASKS)[number] | undefined;
   /** Whose tokenizer counts tokens. */
   readonly model?: string | undefined;
-  readonly template: TemplateId;
+  readonly template: TemplateChoice;
+  readonly map?: Columns | undefined;
   readonly seq: number;
 }
 
@@ -45,7 +48,8 @@ export type DataReport = CommonReport &
 /** The card of a data file, read for the task that is asked for or, by default, the one that has rows in it. */
 export async function inspectData(from: string, options: InspectDataOptions): Promise<DataReport> {
   const source = await openDataSource(from, process.cwd());
-  const task = options.task ?? source.preset?.task;
+  const mapped = options.map && ('chosen' in options.map ? 'dpo' : 'sft');
+  const task = options.task ?? mapped ?? source.preset?.task;
   if (task === 'dpo') return inspectPairs(source, options);
   if (task === 'sft') return inspectRows(source, options);
   const report = await inspectRows(source, options);
@@ -56,7 +60,11 @@ export async function inspectData(from: string, options: InspectDataOptions): Pr
 
 async function inspectRows(source: DataSource, options: InspectDataOptions): Promise<DataReport> {
   const { fileName, bytes, preset } = source;
-  const { format, rows, rejected, card } = await parseDataset(bytes, { ...preset?.parse, fileName });
+  const { format, rows, rejected, card } = await parseDataset(bytes, {
+    ...preset?.parse,
+    fileName,
+    mapping: options.map,
+  });
   const tokens = await countTokens(options, (settings) =>
     tokenizeRows(rows, settings).examples.map(({ inputIds }) => inputIds.length),
   );
@@ -65,7 +73,11 @@ async function inspectRows(source: DataSource, options: InspectDataOptions): Pro
 
 async function inspectPairs(source: DataSource, options: InspectDataOptions): Promise<DataReport> {
   const { fileName, bytes, preset } = source;
-  const { format, rows, rejected, ...counts } = await parsePreferences(bytes, { ...preset?.parse, fileName });
+  const { format, rows, rejected, ...counts } = await parsePreferences(bytes, {
+    ...preset?.parse,
+    fileName,
+    mapping: options.map,
+  });
   const card = preferenceCard(rows, { ...counts, rejected });
   const tokens = await countTokens(options, (settings) =>
     tokenizePairs(rows, settings).pairs.map((pair) =>
@@ -97,9 +109,10 @@ async function countTokens(
   lengths: (settings: Parameters<typeof tokenizeRows>[1]) => number[],
 ): Promise<{ tokens?: TokenFigures }> {
   if (model === undefined) return {};
-  const tokenizer = await openTokenizer(await openModelFiles(model, 'int8'));
+  const text = await openModelText(await openModelFiles(model, 'int8'));
+  const settings = { tokenizer: text.tokenizer, template: await text.template(template) };
   // Nothing is cut, so that the figures say what would be.
-  return { tokens: tokenFigures(lengths({ tokenizer, template, maxSeqLength: Number.MAX_SAFE_INTEGER }), seq) };
+  return { tokens: tokenFigures(lengths({ ...settings, maxSeqLength: Number.MAX_SAFE_INTEGER }), seq) };
 }
 
 /** The report as text, a figure a line. */

@@ -1,15 +1,16 @@
 import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { extname } from 'node:path';
-import { TEMPLATE_IDS } from '@cotune/fl-core';
+import { TEMPLATE_CHOICES } from '@cotune/fl-core';
 import { parseLlamaConfig, readPeft, verifyModelDirectory } from '@cotune/kernels';
 import { directorySource } from '@cotune/kernels/node';
 import { Command } from 'commander';
+import { columnMap, MAP_HELP } from './column-map.ts';
 import { dataReportText, type InspectDataOptions, inspectData } from './inspect-data.ts';
 import { openModelFiles, parameterCount } from './model.ts';
 import { integer, oneOf } from './options.ts';
 import { formatBytes, printResult, progressBar, UserError } from './output.ts';
-import { TASKS } from './train-options.ts';
+import { TASKS, TEMPLATE_HELP } from './train-options.ts';
 
 /** `cotune inspect`: what a model, adapter or data file is. */
 export function inspectCommand(): Command {
@@ -21,7 +22,8 @@ export function inspectCommand(): Command {
       'the base model of an adapter, or the model whose tokenizer counts the tokens of a data file',
     )
     .option('--task <task>', 'read a data file for sft or dpo (default: as its rows are)', oneOf(TASKS))
-    .option('--template <id>', `with --model: ${TEMPLATE_IDS.join(', ')}`, oneOf(TEMPLATE_IDS), 'alpaca')
+    .option('--map <columns>', MAP_HELP, columnMap)
+    .option('--template <id>', `with --model: ${TEMPLATE_HELP}`, oneOf(TEMPLATE_CHOICES), 'alpaca')
     .option('--seq <n>', 'with --model: the longest row in tokens that training takes', integer(2), 512)
     .option('--json', 'print one JSON object')
     .action(async (path: string, options: InspectDataOptions & { json?: boolean }) => {

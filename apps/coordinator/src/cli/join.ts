@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { algorithmOf, createParticipant, FlError, type Rewards, storageSlot } from '@cotune/fl-core';
@@ -8,18 +7,23 @@ import { adapterLayout, createTrainerHost, openModelDirectory } from '@cotune/ke
 import { directorySource, fileTuningStore } from '@cotune/kernels/node';
 import { Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
+import { requireDataSource } from '../data-source/open.ts';
 import { connectParticipant, drive } from '../participant/connect.ts';
 import { cacheModel } from '../participant/model-cache.ts';
+import { openModelText } from '../participant/model-text.ts';
 import { fileStorage } from '../participant/storage.ts';
 import { rowCount, taskTrainer } from '../participant/training-data.ts';
 import { socketTransport } from '../participant/transport.ts';
+import { type Columns, columnMap, MAP_HELP } from './column-map.ts';
 import { loadTrainingData } from './data.ts';
-import { loadOnGpu, openGpuFor, openTokenizer } from './model.ts';
+import { loadOnGpu, openGpuFor } from './model.ts';
 import { collect, integer, STATE_DIRECTORY } from './options.ts';
 import { formatBytes, jsonLog, note, printResult, progressBar, UserError } from './output.ts';
+import { DATA_SOURCES } from './row-files.ts';
 
 interface JoinOptions {
   data: string[];
+  map?: Columns;
   name: string;
   rounds?: number;
   stateDir: string;
@@ -34,10 +38,11 @@ export function joinCommand(): Command {
     .description('take part in a run with this machine’s GPU and your own data; only adapter updates leave')
     .argument('<url>', 'the join link, http://…/join/TOKEN')
     .requiredOption(
-      '--data <file>',
-      'training data, or for a dpo run preference pairs, in any known format; repeat for several',
+      '--data <source>',
+      `training data, or for a dpo run preference pairs: ${DATA_SOURCES}; repeat for several`,
       collect,
     )
+    .option('--map <columns>', MAP_HELP, columnMap)
     .option('--name <name>', 'how the operator sees this participant', participantName, hostname().slice(0, 80))
     .option('--rounds <n>', 'leave after this many accepted updates', integer(1))
     .option('--state-dir <dir>', 'resume tokens, unsent updates, cached models', STATE_DIRECTORY)
@@ -62,14 +67,14 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
     if (run.phase === 'finished' && resumeToken) return printEnd(options, run, 0);
     throw new UserError(`this run is ${run.phase}${run.reason ? ` (${run.reason})` : ''}: nobody can join it any more`);
   }
-  const missing = options.data.find((file) => !existsSync(file));
-  if (missing !== undefined) throw new UserError(`no such file: ${missing}`);
+  for (const from of options.data) await requireDataSource(from, process.cwd());
   const download = progressBar('downloading model');
   const directory = await cacheModel(new URL(offered.url, origin), join(options.stateDir, 'models'), download.transfer);
   download.end();
   const source = await openModelDirectory(directorySource(directory));
   const { task, maxSeqLength, lora } = run.config;
-  const data = await loadTrainingData(options.data, task, run.config, await openTokenizer(source));
+  const from = { sources: options.data, mapping: options.map };
+  const data = await loadTrainingData(from, run.config, await openModelText(source));
   const rows = rowCount(data);
   const host = createTrainerHost({
     openGpu: () => openGpuFor(offered.parameters, (options.software ?? false) || offered.allowSoftware),

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { loadTokenizer, type Tokenizer } from '@cotune/fl-core';
 import {
   type FileSource,
   type Gpu,
@@ -65,14 +64,6 @@ export async function loadOnGpu(gpu: Gpu, source: ModelSource): Promise<Model> {
   });
   bar.end();
   return model;
-}
-
-/** The model's tokenizer. Throws when the directory has none, or one of another model. */
-export async function openTokenizer(source: ModelSource): Promise<Tokenizer> {
-  return loadTokenizer(await source.tokenizerJson(), {
-    bosTokenId: source.config.bosTokenId,
-    eosTokenIds: source.config.eosTokenIds,
-  });
 }
 
 /** This machine's GPU; a software adapter only for small models or with --software. */

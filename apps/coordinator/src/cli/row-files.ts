@@ -1,5 +1,4 @@
-import { readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { type DataSource, openDataSource } from '../data-source/open.ts';
 import type { RejectedLine } from './rejected-rows.ts';
 
 interface FileRows<Row> {
@@ -9,18 +8,24 @@ interface FileRows<Row> {
   readonly rejected: readonly Omit<RejectedLine, 'file'>[];
 }
 
-/** Reads files one after the other; what `parse` rejects is kept with the name of its file. */
+/** What `--data` takes, for its help. */
+export const DATA_SOURCES = 'a file in any known format, preset:ID or an address';
+
+/**
+ * Reads sources (paths, `preset:ID`, addresses) one after the other; what `parse` rejects is kept with the source it is of.
+ * Throws UserError for a source that is not there.
+ */
 export async function collectRows<Row>(
-  files: readonly string[],
-  parse: (bytes: Uint8Array, fileName: string) => Promise<FileRows<Row>>,
+  sources: readonly string[],
+  parse: (source: DataSource) => Promise<FileRows<Row>>,
 ): Promise<{ rows: Row[]; rejected: RejectedLine[]; truncatedRows: number }> {
   const rows: Row[] = [];
   const rejected: RejectedLine[] = [];
   let truncatedRows = 0;
-  for (const file of files) {
-    const read = await parse(await readFile(file), basename(file));
+  for (const from of sources) {
+    const read = await parse(await openDataSource(from, process.cwd()));
     for (const row of read.rows) rows.push(row); // too many to spread into one call
-    for (const row of read.rejected) rejected.push({ file, ...row });
+    for (const row of read.rejected) rejected.push({ file: from, ...row });
     truncatedRows += read.truncatedRows;
   }
   return { rows, rejected, truncatedRows };

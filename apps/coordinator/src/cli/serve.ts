@@ -8,6 +8,7 @@ import { type Coordinator, startCoordinator } from '../coordinator.ts';
 import { assets } from '../demo/assets.ts';
 import { countRows, type HeldOutFile } from '../evaluator/held-out.ts';
 import { createLog } from '../log.ts';
+import { type Columns, columnMap, MAP_HELP } from './column-map.ts';
 import { requireDirectory } from './model.ts';
 import { collect, integer } from './options.ts';
 import { note, progressBar, UserError } from './output.ts';
@@ -21,6 +22,7 @@ interface ServeOptions {
   demo?: boolean;
   model?: string[];
   evaluation?: string[];
+  map?: Columns;
   run?: string;
   newOwnerLink?: boolean;
 }
@@ -43,6 +45,7 @@ export function serveCommand(): Command {
       'held-out rows, or preference pairs for dpo runs, to evaluate rounds on; its id is the file’s name; repeat for several',
       collect,
     )
+    .option('--map <columns>', `of every --evaluation file, ${MAP_HELP}`, columnMap)
     .option(
       '--run <file>',
       'JSON settings of a run to create, open and print the join link of (once per data directory)',
@@ -66,7 +69,7 @@ async function start(options: ServeOptions): Promise<Coordinator> {
   const models = [];
   for (const dir of options.model ?? []) models.push(await offeredModel(dir, options.dataDir));
   const evaluations = [];
-  for (const file of options.evaluation ?? []) evaluations.push(await heldOutFile(file));
+  for (const file of options.evaluation ?? []) evaluations.push(await heldOutFile(file, options.map));
   return startCoordinator({
     dataDir: options.dataDir,
     port: options.port,
@@ -110,11 +113,11 @@ async function openRun(coordinator: Coordinator, config: RunConfig): Promise<str
 }
 
 /** A held-out file, once it is known to have rows. */
-async function heldOutFile(file: string): Promise<HeldOutFile> {
+async function heldOutFile(file: string, mapping: Columns | undefined): Promise<HeldOutFile> {
   if (!existsSync(file)) throw new UserError(`no such file: ${file}`);
-  const { sft, dpo } = await countRows(file);
+  const { sft, dpo } = await countRows({ file, mapping });
   if (sft === 0 && dpo === 0) throw new UserError(`no usable row or preference pair to evaluate on in ${file}`);
-  return { id: slug(basename(file)), title: basename(file), file: resolve(file) };
+  return { id: slug(basename(file)), title: basename(file), file: resolve(file), mapping };
 }
 
 function slug(name: string): string {

@@ -1,9 +1,13 @@
-import { TEMPLATE_IDS, type TemplateId } from '@cotune/fl-core';
+import { TEMPLATE_CHOICES, type TemplateChoice } from '@cotune/fl-core';
 import { type LoraTarget, PRECISIONS, type TrainerOptions } from '@cotune/kernels';
 import type { Command } from 'commander';
+import { type Columns, columnMap, MAP_HELP } from './column-map.ts';
 import type { WeightDtype } from './model.ts';
 import { collect, decimal, integer, loraTargets, oneOf } from './options.ts';
 import { UserError } from './output.ts';
+import { DATA_SOURCES } from './row-files.ts';
+
+export const TEMPLATE_HELP = `${TEMPLATE_CHOICES.join(', ')} (chat: the one that the model brings)`;
 
 export const TASKS = ['sft', 'dpo'] as const;
 
@@ -11,6 +15,7 @@ export interface TrainOptions {
   task: (typeof TASKS)[number];
   model: string;
   data?: string[];
+  map?: Columns;
   tokens?: string;
   adapter?: string;
   rank: number;
@@ -28,7 +33,7 @@ export interface TrainOptions {
   pack: boolean;
   clip: number;
   weightDecay: number;
-  template: TemplateId;
+  template: TemplateChoice;
   dtype: WeightDtype;
   precision: NonNullable<TrainerOptions['precision']>;
   plan: NonNullable<TrainerOptions['plan']>;
@@ -45,7 +50,8 @@ export function withTrainOptions(command: Command): Command {
   return command
     .requiredOption('--model <dir>', 'model directory (Cotune or Hugging Face), address or hub id')
     .option('--task <task>', 'sft: learn responses; dpo: learn to prefer one of two', oneOf(TASKS), 'sft')
-    .option('--data <file>', 'training data: JSONL, JSON, CSV or TSV; repeat for several', collect)
+    .option('--data <source>', `training data: ${DATA_SOURCES}; repeat for several`, collect)
+    .option('--map <columns>', MAP_HELP, columnMap)
     .option(
       '--tokens <file>',
       'pre-tokenised JSONL rows {"input_ids", "labels"}, with dpo one of each a side; −100 = no loss',
@@ -70,7 +76,7 @@ export function withTrainOptions(command: Command): Command {
     .option('--no-pack', 'give each row a row of its own on the GPU')
     .option('--clip <norm>', 'gradient norm clip, 0 = off', decimal(0), 1)
     .option('--weight-decay <d>', 'decoupled weight decay', decimal(0), 0)
-    .option('--template <id>', TEMPLATE_IDS.join(', '), oneOf(TEMPLATE_IDS), 'alpaca')
+    .option('--template <id>', TEMPLATE_HELP, oneOf(TEMPLATE_CHOICES), 'alpaca')
     .option('--dtype <dtype>', 'weights of a Hugging Face directory: int8 or f32', oneOf(['int8', 'f32']), 'int8')
     .option('--precision <p>', 'arithmetic of the frozen matmuls: f32, f16, dp4a', oneOf(PRECISIONS), 'f32')
     .option(
@@ -91,8 +97,9 @@ export function withTrainOptions(command: Command): Command {
 }
 
 /** Refuses combinations that would silently mean something else. */
-export function checkTrainOptions({ data, tokens, task, beta, promptSeq }: TrainOptions): void {
+export function checkTrainOptions({ data, map, tokens, task, beta, promptSeq }: TrainOptions): void {
   if ((data === undefined) === (tokens === undefined)) throw new UserError('give either --data or --tokens');
+  if (tokens !== undefined && map !== undefined) throw new UserError('--map is of --data: tokens have no columns');
   if (task === 'dpo') return;
   for (const [name, value] of [
     ['--beta', beta],

@@ -7,9 +7,9 @@ import {
   trainPairsResumably,
   trainResumably,
 } from '@cotune/kernels';
-import { rowCount, type TokeniseConfig, type TrainingData } from '../participant/training-data.ts';
+import { openModelText } from '../participant/model-text.ts';
+import { rowCount, type TrainingData } from '../participant/training-data.ts';
 import { loadTokenRows, loadTrainingData } from './data.ts';
-import { openTokenizer } from './model.ts';
 import { progressBar } from './output.ts';
 import type { TrainOptions } from './train-options.ts';
 
@@ -55,12 +55,13 @@ export async function openTask(options: TrainOptions, source: ModelSource): Prom
 
 async function readData(options: TrainOptions, source: ModelSource): Promise<TrainingData> {
   if (options.tokens !== undefined) return loadTokenRows(options.tokens, options.task, source.config);
-  const config: TokeniseConfig = {
+  const config = {
+    task: options.task,
     dpo: dpoOf(options),
     template: options.template,
     maxSeqLength: Math.min(options.seq, source.config.maxPositions),
   };
-  return loadTrainingData(options.data ?? [], options.task, config, await openTokenizer(source));
+  return loadTrainingData({ sources: options.data ?? [], mapping: options.map }, config, await openModelText(source));
 }
 
 /** β where none is given: that of the paper's dialogue experiments, of trl and of OpenFedLLM. */

@@ -37,13 +37,25 @@ export async function openDataSource(from: string, base: string, options: OpenOp
   return { ...file, sha256, ...(preset ? { preset } : {}) };
 }
 
+/** Throws UserError when there is no such preset or file; an address is not asked. For checks before long work. */
+export async function requireDataSource(from: string, base: string): Promise<void> {
+  if (from.startsWith('preset:')) requirePreset(from.slice('preset:'.length));
+  else if (from !== 'demo' && from !== 'demo-test' && !isAddress(from)) await requireFile(from, base);
+}
+
 async function plainFile(from: string, base: string, options: OpenOptions): Promise<NamedFile> {
   if (from === 'demo') return joinFiles('demo.jsonl', await demoFiles());
   if (from === 'demo-test') return readNamed(assets.demoTest());
-  if (/^https?:\/\//i.test(from)) return addressFile(from, options);
+  if (isAddress(from)) return addressFile(from, options);
+  return readNamed(await requireFile(from, base));
+}
+
+const isAddress = (from: string): boolean => /^https?:\/\//i.test(from);
+
+async function requireFile(from: string, base: string): Promise<string> {
   const path = resolve(base, from);
   const info = await stat(path).catch(() => undefined);
-  if (info?.isFile()) return readNamed(path);
+  if (info?.isFile()) return path;
   throw new UserError(
     info
       ? `${path} is a directory, expected a data file`

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { DataError, FlError, loadTokenizer, type RunConfig } from '@cotune/fl-core';
+import { DataError, FlError, type ParseOptions, type RunConfig } from '@cotune/fl-core';
 import type { ModelSource } from '@cotune/kernels';
+import { openModelText } from '../participant/model-text.ts';
 import { type ParsedRows, parseRows } from '../participant/training-data.ts';
 import { type HeldOutSet, heldOutSet } from './measure.ts';
 
@@ -11,9 +12,12 @@ export interface HeldOutFile {
   readonly title: string;
   /** Rows or preference pairs in any format that participants' data may have; the run's task says which. */
   readonly file: string;
+  /** Its columns, where its own names say nothing. */
+  readonly mapping?: ParseOptions['mapping'];
 }
 
 type Task = RunConfig['task'];
+type Readable = Pick<HeldOutFile, 'file' | 'mapping'>;
 
 export interface HeldOutCatalog {
   /** `rows` are those of the task that the file is for. */
@@ -35,33 +39,36 @@ export function createHeldOutCatalog(files: readonly HeldOutFile[]): HeldOutCata
   return {
     list: () =>
       Promise.all(
-        files.map(async ({ id, title, file }) => {
-          const { sft, dpo } = await countRows(file);
-          return { id, title, rows: Math.max(sft, dpo) };
+        files.map(async (held) => {
+          const { sft, dpo } = await countRows(held);
+          return { id: held.id, title: held.title, rows: Math.max(sft, dpo) };
         }),
       ),
     async requireRows(evaluationId, task) {
-      const { file } = known(evaluationId);
-      const counts = await countRows(file);
-      if (counts[task] === 0) throw new FlError('invalid', misfit(file, task, counts));
+      const held = known(evaluationId);
+      const counts = await countRows(held);
+      if (counts[task] === 0) throw new FlError('invalid', misfit(held.file, task, counts));
     },
     async set(evaluationId, source, config) {
-      const { file } = known(evaluationId);
-      const parsed = await readRows(file, config.task);
-      if (parsed.rows.length === 0) throw new FlError('invalid', misfit(file, config.task, await countRows(file)));
-      return heldOutSet(parsed, config, loadTokenizer(await source.tokenizerJson(), source.config));
+      const held = known(evaluationId);
+      const parsed = await readRows(held, config.task);
+      if (parsed.rows.length === 0) {
+        throw new FlError('invalid', misfit(held.file, config.task, await countRows(held)));
+      }
+      const text = await openModelText(source);
+      return heldOutSet(parsed, await text.opened(config), text.tokenizer);
     },
   };
 }
 
-const readRows = async (file: string, task: Task): Promise<ParsedRows> =>
-  parseRows(task, await readFile(file), { fileName: basename(file) });
+const readRows = async ({ file, mapping }: Readable, task: Task): Promise<ParsedRows> =>
+  parseRows(task, await readFile(file), { fileName: basename(file), mapping });
 
 /** Rows that a file has for either task; 0 where it cannot be read as data of that task at all. */
-export async function countRows(file: string): Promise<Record<Task, number>> {
+export async function countRows(held: Readable): Promise<Record<Task, number>> {
   const count = async (task: Task): Promise<number> => {
     try {
-      return (await readRows(file, task)).rows.length;
+      return (await readRows(held, task)).rows.length;
     } catch (error) {
       if (error instanceof DataError) return 0;
       throw error;

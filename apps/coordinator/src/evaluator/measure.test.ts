@@ -19,15 +19,17 @@ import { classNames } from './class-set.ts';
 import { heldOutSet, measure } from './measure.ts';
 
 const LORA = { rank: 2, alpha: 4, dropout: 0, targets: ['q_proj', 'v_proj', 'down_proj'] } as const;
-const config = runConfig.parse({
-  name: 'test',
-  modelId: 'tiny',
-  algorithm: { id: 'fedavg' },
-  template: 'plain',
-  maxSeqLength: 40,
-  lora: { ...LORA, targets: [...LORA.targets] },
-  participants: {},
-});
+const config = {
+  ...runConfig.parse({
+    name: 'test',
+    modelId: 'tiny',
+    algorithm: { id: 'fedavg' },
+    maxSeqLength: 40,
+    lora: { ...LORA, targets: [...LORA.targets] },
+    participants: {},
+  }),
+  template: 'plain' as const,
+};
 
 let root = '';
 let gpu: Gpu;

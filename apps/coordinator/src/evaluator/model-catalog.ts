@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { FlError, type ModelRef } from '@cotune/fl-core';
+import { DataError, FlError, type ModelRef, type RunConfig } from '@cotune/fl-core';
 import { type ModelManifest, type ModelSource, openModelDirectory, readManifest } from '@cotune/kernels';
 import { directorySource } from '@cotune/kernels/node';
+import { openModelText } from '../participant/model-text.ts';
 
 /** A model directory that runs may use. */
 export interface OfferedModel {
@@ -17,6 +18,8 @@ export interface ModelCatalog {
   /** Throws FlError 'not-found'. */
   ref(modelId: string): Promise<ModelRef>;
   open(modelId: string): Promise<ModelSource>;
+  /** Throws FlError 'not-found', or 'invalid' where the model lacks the chat template that is asked for. */
+  requireTemplate(modelId: string, template: RunConfig['template']): Promise<void>;
   /**
    * Directory and manifest, for serving exactly the files that the manifest names. `name` is an id, or `id@version` as in
    * a ModelRef's url: the version is a hash of the manifest, so what such a url names never changes.
@@ -63,10 +66,19 @@ export function createModelCatalog(offered: readonly OfferedModel[]): ModelCatal
       allowSoftware: model.allowSoftware ?? parameters <= SOFTWARE_PARAMETERS,
     };
   };
+  const open = async (modelId: string) => openModelDirectory(directorySource(known(modelId).dir));
   return {
     ref,
+    open,
+    async requireTemplate(modelId, template) {
+      if (template !== 'chat') return;
+      try {
+        await (await openModelText(await open(modelId))).template(template);
+      } catch (error) {
+        throw error instanceof DataError ? new FlError('invalid', `template: ${error.message}`) : error;
+      }
+    },
     list: () => Promise.all([...byId.keys()].map(ref)),
-    open: async (modelId) => openModelDirectory(directorySource(known(modelId).dir)),
     async files(name) {
       const at = name.lastIndexOf('@');
       const model = byId.get(name) ?? byId.get(name.slice(0, Math.max(0, at)));

@@ -7,6 +7,7 @@ import {
   parsePreferences,
   type RejectedRow,
   type RunConfig,
+  type TokeniseOptions,
   type Tokenizer,
   tokenizePairs,
   tokenizeRows,
@@ -53,8 +54,8 @@ export async function parseRows(
   return { task, rows, format, rejected };
 }
 
-/** How rows become tokens; a run's configuration has it all. */
-export type TokeniseConfig = Pick<RunConfig, 'dpo' | 'template' | 'maxSeqLength'>;
+/** How rows become tokens: a run's configuration with its template opened (`openModelText`). */
+export type TokeniseConfig = Pick<RunConfig, 'dpo' | 'maxSeqLength'> & Pick<TokeniseOptions, 'template'>;
 
 export interface TokenisedRows {
   readonly data: TrainingData;

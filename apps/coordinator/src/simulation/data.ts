@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { createRng, FlError, type Preset, partitionRows, presetRows, type Tokenizer } from '@cotune/fl-core';
+import { createRng, FlError, type Preset, partitionRows, presetRows } from '@cotune/fl-core';
 import { type HeldOutSet, heldOutSet } from '../evaluator/measure.ts';
+import type { ModelText } from '../participant/model-text.ts';
 import {
   parseRows,
   rowCount,
@@ -42,9 +43,11 @@ export interface ExperimentData {
  */
 export async function readExperimentData(
   config: ExperimentConfig,
-  options: { tokenizer: Tokenizer; open: OpenSource; onNotice: (message: string) => void },
+  options: { text: ModelText; open: OpenSource; onNotice: (message: string) => void },
 ): Promise<ExperimentData> {
-  const { open, onNotice, tokenizer } = options;
+  const { open, onNotice, text } = options;
+  const { tokenizer } = text;
+  const how = await text.opened(config.run);
   const { heldOut, seed } = config.data;
   const column = config.partition.kind === 'column' ? config.partition.column : undefined;
   const read = (source: SourceSettings, name: string) =>
@@ -60,7 +63,7 @@ export async function readExperimentData(
       held.push(apart.heldOut);
       rows = apart.rest;
     }
-    const { data, kept, rejected } = tokeniseTraining(rows, config.run, tokenizer);
+    const { data, kept, rejected } = tokeniseTraining(rows, how, tokenizer);
     if (rejected[0]) onNotice(`${source.from}: ${rejected.length} rows left out; ${described(rejected[0])}`);
     if (rowCount(data) === 0) throw new FlError('invalid', `${source.from} has no usable training row`);
     parts.push(data);
@@ -68,7 +71,7 @@ export async function readExperimentData(
     first += rowCount(data);
   }
   const train = concatenated(parts);
-  const set = held.length > 0 ? heldOutSet(joined(held), config.run, tokenizer) : null;
+  const set = held.length > 0 ? heldOutSet(joined(held), how, tokenizer) : null;
   return { train, sources, heldOut: set, sha256: hashOf([train, set]) };
 }
 

@@ -1,19 +1,20 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { HeldOutMetrics, Tokenizer } from '@cotune/fl-core';
+import type { HeldOutMetrics } from '@cotune/fl-core';
 import { createTrainerHost, GpuError, type LoraConfig, type ModelSource, type TrainerHost } from '@cotune/kernels';
 import { fileTuningStore } from '@cotune/kernels/node';
-import { loadOnGpu, openGpuFor, openModelFiles, openTokenizer, parameterCount, weightsIdentity } from '../cli/model.ts';
+import { loadOnGpu, openGpuFor, openModelFiles, parameterCount, weightsIdentity } from '../cli/model.ts';
 import { STATE_DIRECTORY } from '../cli/options.ts';
 import { assets } from '../demo/assets.ts';
 import { type HeldOutSet, measure } from '../evaluator/measure.ts';
+import { type ModelText, openModelText } from '../participant/model-text.ts';
 import type { ExperimentConfig } from './config.ts';
 
 /** The one device of a simulation: model and trainer are loaded once, and serve every client, every cell and every evaluation. */
 export interface Engine {
   readonly source: ModelSource;
-  readonly tokenizer: Tokenizer;
+  readonly text: ModelText;
   readonly lora: LoraConfig;
   readonly host: TrainerHost;
   /** Where the model is, for the adapter's card. */
@@ -51,7 +52,7 @@ export async function openEngine(
   };
   return {
     source,
-    tokenizer: await openTokenizer(source),
+    text: await openModelText(source),
     lora: run.lora,
     host,
     modelFrom,

@@ -65,7 +65,7 @@ export async function runExperiment(options: ExperimentOptions): Promise<Experim
   let engine: Engine | undefined;
   try {
     engine = await openEngine(config, { base, software });
-    const data = await readExperimentData(config, { tokenizer: engine.tokenizer, open: options.open, onNotice });
+    const data = await readExperimentData(config, { text: engine.text, open: options.open, onNotice });
     const record = await agreed(join(out, EXPERIMENT_FILE), onNotice, {
       config,
       clients_limit: clientsLimit,

@@ -1,4 +1,4 @@
-import { loadTokenizer } from '@cotune/fl-core';
+import { loadTokenizer, openTemplate } from '@cotune/fl-core';
 import { describe, expect, it } from 'vitest';
 import { tinyTokenizerJson } from '../../../../packages/fl-core/src/data/tiny-tokenizer.ts';
 import { COLUMN_ROLES, fileColumns, NO_COLUMNS } from './columns.ts';
@@ -7,7 +7,7 @@ import type { DataSettings } from './messages.ts';
 import type { ModelText } from './model-text.ts';
 
 const tokenizer = loadTokenizer(tinyTokenizerJson(), { bosTokenId: 1, eosTokenIds: [2] });
-const text: ModelText = { tokenizer, template: async (choice) => choice };
+const text: ModelText = { tokenizer, template: (choice) => openTemplate(choice, null, tokenizer) };
 const settings = (task: 'sft' | 'dpo', maxSeqLength = 64): DataSettings => ({
   modelUrl: '',
   task,

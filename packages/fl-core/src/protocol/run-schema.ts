@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { algorithmSettings } from '../algorithms/registry.ts';
-import { TEMPLATE_IDS } from '../data/templates.ts';
+import { TEMPLATE_CHOICES } from '../data/templates.ts';
 import { FL_ERROR_CODES } from '../error.ts';
 import { count, finite, id, positive, sha256 } from './fields.ts';
 
@@ -29,7 +29,8 @@ export const runConfig = z.object({
       maxPromptLength: positive.optional(),
     })
     .prefault({}),
-  template: z.enum(TEMPLATE_IDS).default('alpaca'),
+  /** `chat` is the template that the model brings. */
+  template: z.enum(TEMPLATE_CHOICES).default('alpaca'),
   rounds: positive.max(100_000).default(3),
   /** Optimiser steps a participant takes each round. */
   steps: positive.max(100_000).default(10),

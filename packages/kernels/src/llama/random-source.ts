@@ -26,6 +26,7 @@ export function arraySource(
       return { dtype: 'int8', shape: [rows, cols], ...quantizeRows(data, rows, cols) };
     },
     tokenizerJson: () => Promise.reject(new Error('no tokenizer')),
+    chatTemplate: () => Promise.resolve(null),
   };
 }
 

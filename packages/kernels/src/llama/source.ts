@@ -43,6 +43,8 @@ export interface ModelSource {
   tensorSlices?(name: string): AsyncIterable<TensorSlice>;
   /** Text of tokenizer.json. Throws when there is none. */
   tokenizerJson(): Promise<string>;
+  /** The model's own chat template, in Jinja; null when it has none. */
+  chatTemplate(): Promise<string | null>;
 }
 
 /** The slices of a tensor, of any source: one with all rows where the source does not slice. */

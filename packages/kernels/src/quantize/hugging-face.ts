@@ -6,7 +6,7 @@ import { quantizeRows } from './quantize-rows.ts';
 import { parseJson, readText } from './read-file.ts';
 import { openSafetensors, type SafetensorsReader } from './safetensors.ts';
 import type { FileSource } from './source.ts';
-import { readTokenizer } from './tokenizer-file.ts';
+import { readChatTemplate, readTokenizer } from './tokenizer-file.ts';
 
 /** A checked Hugging Face checkpoint: every weight of the config is there with its shape. */
 export interface Checkpoint {
@@ -106,6 +106,7 @@ export async function openHuggingFaceModel(
     tensor: (name) => joinSlices(slices(name)),
     tensorSlices: slices,
     tokenizerJson: () => readTokenizer(source, checkpoint.config),
+    chatTemplate: () => readChatTemplate(source),
   };
 }
 

@@ -32,6 +32,7 @@ export async function openModelDirectory(
     tensor: (name) => joinSlices(slices(name)),
     tensorSlices: slices,
     tokenizerJson: () => readTokenizer(source, manifest.architecture),
+    chatTemplate: () => Promise.resolve(manifest.chatTemplate),
   };
 }
 

@@ -34,5 +34,6 @@ export function goldenSource(name: 'untied' | 'tied' | 'int8', config: unknown):
       return { dtype, shape: [rows, cols], q: new Int8Array(bytesOf(rows8.q).buffer), scale: floatsOf(rows8.scale) };
     },
     tokenizerJson: () => Promise.reject(new Error('no tokenizer')),
+    chatTemplate: () => Promise.resolve(null),
   };
 }
