@@ -154,11 +154,16 @@ export function keepModel(state: RunState, atMs: number, reason?: string): Reduc
   );
 }
 
-/** The aggregate cannot be used: everyone trains once more from the same model, with other seeds; then the model is kept. */
+/**
+ * The aggregate cannot be used: everyone trains once more from the same model, with other seeds; then the model is kept.
+ * It is kept at once where no seed enters, since the same training would end as it did.
+ */
 export function retryRound(state: RunState, reason: string, atMs: number): Reduced {
   const current = state.current as RoundState;
   const attempt = current.attempt + 1;
-  if (attempt >= ATTEMPTS || state.phase !== 'running') return keepModel(state, atMs, reason);
+  const { seeding, lora } = state.config;
+  const repeats = seeding === 'round-only' && lora.dropout === 0;
+  if (attempt >= ATTEMPTS || repeats || state.phase !== 'running') return keepModel(state, atMs, reason);
   return beginRound({ ...state, current: null }, atMs, attempt, `Attempt ${attempt} was not used: ${reason}.`);
 }
 

@@ -592,6 +592,27 @@ describe('aggregation and evaluation', () => {
     expect(run.state).toMatchObject({ round: 1, current: { attempt: 0 } });
   });
 
+  it('R17: where the same clients, rows and masks would be drawn again, the model is kept at once', () => {
+    for (const [change, again] of [
+      [{ seeding: 'round-only' }, false],
+      [{ seeding: 'round-only', lora: { dropout: 0.1 } }, true],
+      [{ seeding: 'run' }, true],
+    ] as const) {
+      const run = aggregating(change);
+      const effects = run.do({ type: 'aggregation-failed', round: 0, reason: 'a value is not finite' });
+      expect(run.state.history.map(({ kept, attempt }) => ({ kept, attempt }))).toEqual(
+        again ? [] : [{ kept: true, attempt: 0 }],
+      );
+      expect(run.state).toMatchObject({
+        adapter: ref('a0'),
+        round: again ? 0 : 1,
+        current: { attempt: again ? 1 : 0 },
+      });
+      expect(offeredTo(effects)).toEqual(['a', 'b']);
+      if (!again) expect(run.state.history[0]?.note).toMatch(/kept: a value is not finite/);
+    }
+  });
+
   it('R17: a candidate whose held-out loss is not finite is not published', () => {
     const run = aggregating({ evaluationId: 'held-out' });
     run.do({ type: 'aggregated', round: 0, adapter: ref('bad') });
