@@ -94,6 +94,7 @@ test('of algorithm states only the current one of a run whose algorithm shares i
           const { status, headers } = await fetch(`${url}/api/${kind}/${hash}`);
           if (status === 200) served[kind]++;
           if (status === 200) expect(headers.get('etag')).toBe(`"${hash}"`);
+          if (status === 200 && kind === 'states') expect(headers.get('cache-control')).toBe('private, no-store');
         }
       }
       return served;

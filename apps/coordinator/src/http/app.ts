@@ -10,7 +10,7 @@ import type { Log } from '../log.ts';
 import { admits, type DoorRules } from '../sockets/origin.ts';
 import { securityHeaders } from './headers.ts';
 import type { Metrics } from './metrics.ts';
-import { IMMUTABLE, REVALIDATE, sendFile } from './send-file.ts';
+import { IMMUTABLE, PRIVATE, REVALIDATE, sendFile } from './send-file.ts';
 import type { Sessions } from './sessions.ts';
 import { serveWebApp } from './web-app.ts';
 
@@ -111,7 +111,8 @@ async function algorithmState(context: Context, { blobs, sharesState }: HttpServ
   const sha256 = context.req.param('sha256') ?? '';
   const found = sharesState(sha256) ? await blobs.find('state', sha256) : undefined;
   if (!found) return notFound(context);
-  const options = { contentType: 'application/octet-stream', cacheControl: IMMUTABLE, etag: sha256 };
+  // No cache may go on giving it out when it is no longer to be had.
+  const options = { contentType: 'application/octet-stream', cacheControl: PRIVATE, etag: sha256 };
   return (await sendFile(context, found.path, options)) ?? notFound(context);
 }
 

@@ -12,6 +12,7 @@ export interface SendOptions {
 
 export const IMMUTABLE = 'public, max-age=31536000, immutable';
 export const REVALIDATE = 'no-cache';
+export const PRIVATE = 'private, no-store';
 
 /** Sends a file with ETag and one byte range (RFC 9110 §14); undefined when there is no such file. */
 export async function sendFile(context: Context, path: string, options: SendOptions): Promise<Response | undefined> {
