@@ -81,7 +81,7 @@ export function AlgorithmSection(part: PartProps) {
         />
         <NativeSelect
           label="Template"
-          data={[...TEMPLATES]}
+          data={TEMPLATES.map((id) => ({ value: id, label: id === 'chat' ? 'chat, the model’s own' : id }))}
           value={config.template ?? 'alpaca'}
           onChange={(event) => {
             const template = TEMPLATES.find((id) => id === event.currentTarget.value);

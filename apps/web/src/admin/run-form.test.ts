@@ -29,6 +29,13 @@ describe('run form', () => {
     expect(named(false).config).toMatchObject({ template: 'alpaca', lora: { rank: 32 } });
     expect(named(false).config.evaluationId).toBeUndefined();
   });
+  it('takes each template, the model’s own too', () => {
+    const form = named(true);
+    for (const template of ['plain', 'alpaca', 'vicuna', 'chat'] as const) {
+      const parsed = parseForm({ ...form, config: { ...form.config, template } });
+      expect(parsed).toHaveProperty('config.template', template);
+    }
+  });
   it('every preset is a valid configuration', () => {
     for (const { config } of PRESETS) {
       const { config: base } = named(true);
