@@ -170,7 +170,7 @@ describe('bad input is one sentence on stderr and exit 1', () => {
     }),
     'missing data file': () => ({
       args: train('--data', join(temp, 'gone.jsonl')),
-      says: /no such file or directory: .*gone/,
+      says: /no such data file: .*gone/,
     }),
     'empty data': () => ({ args: train('--data', file('empty.jsonl', '')), says: /empty/ }),
     'no usable row': () => ({
