@@ -232,7 +232,7 @@ describe('bad input is one sentence on stderr and exit 1', () => {
     'no run file': () => ({ args: serve('--run', join(temp, 'none.json')), says: /no such file or directory/ }),
     'held-out data without a usable row': () => ({
       args: serve('--evaluation', file('held-out.jsonl', '{"instruction": "only"}\n')),
-      says: /no usable row to evaluate on in .*held-out\.jsonl/,
+      says: /no usable row or preference pair to evaluate on in .*held-out\.jsonl/,
     }),
     'a damaged database': () => {
       mkdirSync(join(temp, 'damaged-data'));
