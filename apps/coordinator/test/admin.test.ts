@@ -13,6 +13,7 @@ import {
   joinRun,
   newDataDir,
   openRun,
+  PATIENT,
   requestId,
   socketTo,
   start,
@@ -166,20 +167,22 @@ test('commands move a run through its phases, and say why not', async () => {
   const run = await untilRun(coordinator, runId);
   expect(run.rounds[0]?.received).toHaveLength(2);
   await expect(call('run:abort')).rejects.toMatchObject({ code: 'wrong-state' });
-  await expect.poll(() => [ada, bob].map((one) => one.activities.at(-1)?.kind)).toEqual(['finished', 'finished']);
+  await expect
+    .poll(() => [ada, bob].map((one) => one.activities.at(-1)?.kind), PATIENT)
+    .toEqual(['finished', 'finished']);
 });
 
 test('a removed participant is told, closed, and not let in again', async () => {
   const coordinator = await start();
   const { runId, token } = await openRun(coordinator, { autoStart: false });
   const ada = joinRun(coordinator, token, { name: 'Ada', reconnection: false });
-  await expect.poll(() => ada.resumeToken()).toBeDefined();
+  await expect.poll(() => ada.resumeToken(), PATIENT).toBeDefined();
   const { participants } = await coordinator.adminCall('run:get', { runId });
   expect(participants).toMatchObject([{ name: 'Ada', connected: true, contributions: 0 }]);
   const participantId = participants[0]?.participantId ?? '';
   await coordinator.adminCall('participant:remove', { requestId: requestId(), participantId, reason: 'wrong data' });
-  await expect.poll(() => ada.activities.at(-1)).toEqual({ kind: 'removed', reason: 'wrong data' });
-  await expect.poll(() => ada.socket.connected).toBe(false);
+  await expect.poll(() => ada.activities.at(-1), PATIENT).toEqual({ kind: 'removed', reason: 'wrong data' });
+  await expect.poll(() => ada.socket.connected, PATIENT).toBe(false);
   const again = joinRun(coordinator, ada.resumeToken() ?? '', { name: 'Ada', reconnection: false });
   const refusal = await new Promise<Error & { data?: { code: string } }>((resolve) =>
     again.socket.on('connect_error', resolve),
@@ -201,7 +204,9 @@ test('the event stream is numbered without gaps and replays from any number, als
   const { runId, token } = await openRun(coordinator, { rounds: 1 });
   for (const name of ['Ada', 'Bob']) joinRun(coordinator, token, { name });
   await untilRun(coordinator, runId);
-  await expect.poll(() => events.some((event) => event.type === 'run' && event.run.phase === 'finished')).toBe(true);
+  await expect
+    .poll(() => events.some((event) => event.type === 'run' && event.run.phase === 'finished'), PATIENT)
+    .toBe(true);
   expect(events.map((event) => event.seq)).toEqual(events.map((_, i) => nextSeq + i));
   expect(new Set(events.map((event) => event.type))).toEqual(new Set(['run', 'participant', 'progress']));
 

@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { connectParticipant, drive } from '../src/participant/connect.ts';
 import { socketTransport } from '../src/participant/transport.ts';
 import { createSocketServer } from '../src/sockets/server.ts';
-import { memoryStorage, newDataDir, openRun, requestId, seededTrainer, start, useHarness } from './harness.ts';
+import { memoryStorage, newDataDir, openRun, PATIENT, requestId, seededTrainer, start, useHarness } from './harness.ts';
 
 useHarness();
 
@@ -64,7 +64,7 @@ test('a coordinator that is busy is asked again, one that refuses is not', async
 test('being dismissed over and over is answered with growing pauses', async () => {
   const { url, atMs } = await doorkeeper(() => 'dismiss');
   driven(url, () => 'invite_x');
-  await expect.poll(() => atMs.length, { timeout: 10_000 }).toBe(3);
+  await expect.poll(() => atMs.length, PATIENT).toBe(3);
   const [first = 0, second = 0, third = 0] = atMs;
   expect(second - first).toBeGreaterThan(450);
   expect(third - second).toBeGreaterThan(900);
@@ -83,14 +83,14 @@ test('an identity that the coordinator does not know any more is replaced by mea
       return true;
     },
   );
-  await expect.poll(() => tokens).toHaveLength(1);
+  await expect.poll(() => tokens, PATIENT).toHaveLength(1);
 });
 
 test('a run that ends lets go of its participants', async () => {
   const coordinator = await start();
   const { runId, token } = await openRun(coordinator);
   const { ended, tokens } = driven(coordinator.url, () => token);
-  await expect.poll(() => tokens).toHaveLength(1);
+  await expect.poll(() => tokens, PATIENT).toHaveLength(1);
   await coordinator.adminCall('run:abort', { requestId: requestId(), runId });
   await expect(ended).rejects.toThrow(/aborted: stopped by the operator/);
 });
@@ -102,7 +102,7 @@ test('while a run’s model is not offered nobody is admitted, and no invitation
   await first.close();
   const without = await start({ dataDir, models: [] });
   const { notices } = driven(without.url, () => token);
-  await expect.poll(() => notices.length).toBeGreaterThan(1);
+  await expect.poll(() => notices.length, PATIENT).toBeGreaterThan(1);
   expect(notices[0]).toMatch(/model "tiny" is not offered at the moment/);
   const { run, invitations }: { run: RunView; invitations: { uses: number }[] } = await without.adminCall('run:get', {
     runId,

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { createEffects, type EffectServices } from '../src/effects.ts';
 import { createLog } from '../src/log.ts';
 import type { EventBody, RunEngine } from '../src/run-engine.ts';
+import { PATIENT } from './harness.ts';
 
 const config = runConfig.parse({
   name: 'x',
@@ -54,12 +55,12 @@ test('a full disk pauses the run, and resuming it performs the aggregation again
   let code = 'ENOSPC';
   const { told, run, effects } = failingRun(() => code);
   effects.perform(run, aggregation);
-  await expect.poll(() => told).toHaveLength(1);
+  await expect.poll(() => told, PATIENT).toHaveLength(1);
   expect(told[0]).toEqual({ type: 'paused', reason: expect.stringMatching(/disk space/) });
 
   code = 'EIO';
   effects.takeUp(run);
-  await expect.poll(() => told).toHaveLength(2);
+  await expect.poll(() => told, PATIENT).toHaveLength(2);
   expect(told[1]).toMatchObject({ type: 'aggregation-failed', round: 0, reason: 'storage failed' });
   effects.takeUp(run);
   await effects.close();
@@ -77,6 +78,6 @@ test('a held-out loss that is not finite reaches the round, which must not publi
   } as unknown as EffectServices;
   const effects = createEffects(services);
   effects.perform(run, { type: 'evaluate', round: 0, adapter });
-  await expect.poll(() => told).toEqual([{ type: 'evaluated', round: 0, metrics }]);
+  await expect.poll(() => told, PATIENT).toEqual([{ type: 'evaluated', round: 0, metrics }]);
   await effects.close();
 });

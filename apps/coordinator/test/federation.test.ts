@@ -3,7 +3,7 @@ import { createTrainer, type Gpu, hostOf, loadModel, openModelDirectory } from '
 import { directorySource, openNodeGpu } from '@cotune/kernels/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { taskTrainer } from '../src/participant/training-data.ts';
-import { joinRun, modelDir, openRun, start, untilRun, useHarness } from './harness.ts';
+import { joinRun, modelDir, openRun, PATIENT, start, untilRun, useHarness } from './harness.ts';
 
 useHarness();
 let gpu: Gpu;
@@ -43,5 +43,7 @@ test('two participants on the real engine finish two rounds, and held-out loss f
   const response = await fetch(`${coordinator.url}${run.adapter?.url}`);
   const bytes = new Uint8Array(await response.arrayBuffer());
   expect(Buffer.from(await crypto.subtle.digest('SHA-256', bytes)).toString('hex')).toBe(run.adapter?.sha256);
-  await expect.poll(() => [ada, bob].map((one) => one.activities.at(-1)?.kind)).toEqual(['finished', 'finished']);
+  await expect
+    .poll(() => [ada, bob].map((one) => one.activities.at(-1)?.kind), PATIENT)
+    .toEqual(['finished', 'finished']);
 });

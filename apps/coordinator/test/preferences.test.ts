@@ -12,6 +12,7 @@ import {
   modelDir,
   newDataDir,
   openRun,
+  PATIENT,
   requestId,
   start,
   untilRun,
@@ -128,7 +129,9 @@ describe('direct preference optimisation in a federation (FedVA)', () => {
     expect(rewards.length).toBeGreaterThan(0);
     expect(rewards.every((one) => one !== undefined)).toBe(true);
     // Everybody ends with the same adapter.
-    await expect.poll(() => adapters.map((seen) => seen.at(-1))).toEqual([run.adapter?.sha256, run.adapter?.sha256]);
+    await expect
+      .poll(() => adapters.map((seen) => seen.at(-1)), PATIENT)
+      .toEqual([run.adapter?.sha256, run.adapter?.sha256]);
     expect(run.adapter?.sha256).toBe(run.rounds[1]?.adapterSha256);
     expect(algorithmOf(run.config.algorithm).id).toBe(algorithm.id);
   });

@@ -23,7 +23,7 @@ export function useProcesses(): void {
       child.kill('SIGCONT');
       child.kill('SIGKILL');
     }
-    await expect.poll(() => running.size).toBe(0);
+    await expect.poll(() => running.size, { timeout: 60_000 }).toBe(0);
   });
   afterAll(() => rmSync(root, { recursive: true, force: true }));
 }

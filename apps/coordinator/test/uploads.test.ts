@@ -180,7 +180,7 @@ test('a second socket with the same identity takes over, and the first is told',
   const told = new Promise<{ reason: string }>((resolve) => ada.socket.once('removed', resolve));
   const tab = await rawParticipant(coordinator, ada.welcome.resumeToken);
   expect((await told).reason).toMatch(/taken over/);
-  await expect.poll(() => ada.socket.connected).toBe(false);
+  await expect.poll(() => ada.socket.connected, PATIENT).toBe(false);
   expect(await tab.upload(update)).toEqual({ status: 'accepted' });
   const { participants } = await coordinator.adminCall('run:get', { runId: tab.welcome.runId });
   expect(participants.filter((one) => one.connected)).toHaveLength(2);
@@ -235,7 +235,9 @@ test('an aggregate that is not finite is never published: one more attempt, then
   for (const attempt of [0, 1]) {
     await untilRun(coordinator, runId, (view) => view.round === 1 && view.attempt === attempt);
     for (const one of [ada, bob]) {
-      await expect.poll(async () => (await one.offer()).round * 10 + (await one.offer()).attempt).toBe(10 + attempt);
+      await expect
+        .poll(async () => (await one.offer()).round * 10 + (await one.offer()).attempt, PATIENT)
+        .toBe(10 + attempt);
       await one.upload(await updateFor(coordinator, await one.offer(), huge)); // 3.4e38 + 3.4e38 overflows f32
     }
   }
@@ -250,18 +252,18 @@ test('an update with the bytes of an adapter never takes the adapter away', asyn
   const bytesOf = async (url: string) => new Uint8Array(await (await fetch(`${coordinator.url}${url}`)).arrayBuffer());
   const first = await ada.offer();
   for (const one of [ada, bob]) expect(await one.upload(update)).toEqual({ status: 'accepted' });
-  await expect.poll(async () => (await ada.offer()).round).toBe(1);
+  await expect.poll(async () => (await ada.offer()).round, PATIENT).toBe(1);
   const second = await ada.offer();
   const old = await bytesOf(first.adapter.url);
   expect(await ada.upload(old)).toMatchObject({ status: 'rejected', code: 'stale' });
   expect(await ada.upload(await bytesOf(second.adapter.url))).toEqual({ status: 'accepted' });
-  await expect.poll(async () => (await bob.offer()).round).toBe(1);
+  await expect.poll(async () => (await bob.offer()).round, PATIENT).toBe(1);
   const other = await updateFor(coordinator, await bob.offer(), (delta) => delta.map((x) => -x));
   expect(await bob.upload(other)).toEqual({ status: 'accepted' });
   await untilRun(coordinator, runId, (run) => run.round === 2);
   // Updates are cleaned away in the order of their participants, Bob's last.
   const isThere = () => existsSync(join(coordinator.dataDir, 'blobs', sha256Hex(other).slice(0, 2), sha256Hex(other)));
-  await expect.poll(isThere).toBe(false);
+  await expect.poll(isThere, PATIENT).toBe(false);
   expect(await bytesOf(first.adapter.url)).toEqual(old);
   expect(sha256Hex(await bytesOf(second.adapter.url))).toBe(second.adapter.sha256);
 });

