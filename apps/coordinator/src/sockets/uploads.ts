@@ -1,10 +1,6 @@
 import { crc32 } from 'node:zlib';
 import {
-  algorithmOf,
-  allFinite,
   CHUNK_BYTES,
-  decodeVector,
-  encodedBytes,
   FlError,
   judgeUpload,
   l2Norm,
@@ -31,6 +27,7 @@ import {
   uploadById,
   uploadByKey,
 } from '../store/uploads.ts';
+import { readDelta, requireExpected } from './update-checks.ts';
 
 export interface UploadService {
   open(run: RunEngine, participantId: string, request: UploadOpen): Promise<UploadTicket>;
@@ -54,12 +51,6 @@ export interface UploadOptions {
   readonly adapterLength: (state: RunState) => Promise<number>;
 }
 
-/** An update is the delta and, behind it, as many vectors more as the run's algorithm has its clients send. */
-const extrasOf = ({ config }: RunState): readonly string[] => algorithmOf(config.algorithm).extras ?? [];
-const vectorsOf = (state: RunState): number => 1 + extrasOf(state).length;
-const what = (state: RunState): string => ['adapter', ...extrasOf(state)].join(' and ');
-
-const MAX_EXAMPLES = 1e9;
 /** Chunks that an upload may send in all, as a multiple of its size: room for retries, not for a flood. */
 const RESEND_FACTOR = 4;
 /** Files that are hashed and made durable at the same time. */
@@ -101,23 +92,9 @@ export function createUploads(options: UploadOptions): UploadService {
     have: Buffer.from(row.have).toString('base64'),
   });
 
-  const checkRequest = async (state: RunState, request: UploadOpen) => {
-    if (request.examples > MAX_EXAMPLES) {
-      throw new FlError('invalid', `examples: got ${request.examples}, expected 1 to ${MAX_EXAMPLES}`);
-    }
-    if (request.dtype !== state.config.updateDtype) {
-      throw new FlError('wrong-shape', `dtype: got ${request.dtype}, expected ${state.config.updateDtype}`);
-    }
-    const expected = encodedBytes((await adapterLength(state)) * vectorsOf(state), request.dtype);
-    if (request.bytes !== expected) {
-      const code = request.bytes > expected ? 'too-large' : 'wrong-shape';
-      throw new FlError(code, `bytes: got ${request.bytes}, expected ${expected} for this run's ${what(state)}`);
-    }
-  };
-
   const open: UploadService['open'] = async (run, participantId, request) => {
     const state = run.state();
-    await checkRequest(state, request);
+    requireExpected(state, await adapterLength(state), request);
     const { round, attempt, sha256, bytes, examples } = request;
     const verdict = judgeUpload(state, { participantId, round, attempt, sha256 });
     const known = await uploadByKey(db, { run_id: run.runId, round, attempt, participant_id: participantId });
@@ -256,26 +233,14 @@ export function createUploads(options: UploadOptions): UploadService {
   const count = async (run: RunEngine, row: UploadRow): Promise<UploadVerdict> => {
     const { round, attempt, participant_id: participantId, sha256, bytes, examples } = row;
     try {
-      const { vector, round: labelled, dtype } = decodeVector(await blobs.read(sha256));
-      if (labelled !== round)
-        throw new FlError('stale', `the update's header says round ${labelled}, expected ${round}`);
-      if (dtype !== run.state().config.updateDtype) throw new FlError('wrong-shape', `the update is ${dtype}`);
       const state = run.state();
-      const length = await adapterLength(state);
-      const expected = length * vectorsOf(state);
-      if (vector.length !== expected) {
-        throw new FlError(
-          'wrong-shape',
-          `got ${vector.length} values, expected ${expected} for this run's ${what(state)}`,
-        );
-      }
-      if (!allFinite(vector)) throw new FlError('not-finite', 'the update has NaN or infinite values');
+      const delta = readDelta(state, await adapterLength(state), await blobs.read(sha256), round);
       const update = {
         participantId,
         blob: { sha256, bytes },
         examples,
         lossNats: row.loss_nats,
-        updateNorm: l2Norm(vector.subarray(0, length)),
+        updateNorm: l2Norm(delta),
         ...(row.rewards !== null && { rewards: JSON.parse(row.rewards) as Rewards }),
       };
       const also = (trx: Db) => settleUpload(trx, row.upload_id, { status: 'accepted' }, now());
