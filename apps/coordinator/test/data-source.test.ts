@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { parseDataset, parsePreferences, presetById } from '@cotune/fl-core';
 import { expect, onTestFinished, test } from 'vitest';
+import { UserError } from '../src/cli/output.ts';
 import { readRecord } from '../src/data-source/download.ts';
 import { openDataSource, presetDirectory } from '../src/data-source/open.ts';
 
@@ -226,6 +227,87 @@ test('asks an address for changes, and takes what it has when the address is gon
   expect(existsSync(join(options.directory, 'addresses'))).toBe(true);
 });
 
+test('data and record that do not belong together are downloaded again, whichever of them is the newer', async () => {
+  const now = Buffer.from('{"prompt":"new","response":"row"}\n');
+  const { origin, requests } = await serve({ '/a.jsonl': { bytes: now, etag: '"two"' } });
+  const options = { directory: await temporary(), sleep };
+  const url = `${origin}/a.jsonl`;
+  await openDataSource(url, '/', options);
+  const [name = ''] = (await readdir(options.directory, { recursive: true })).filter((one) => one.endsWith('a.jsonl'));
+  const path = join(options.directory, name);
+  const record = await readFile(`${path}.json`, 'utf8');
+
+  // As a process leaves it that is killed between the two: the record of what the server has, and other data.
+  for (const left of [BYTES, Buffer.from(now.toString().replace('row', 'old'))]) {
+    await writeFile(path, left);
+    expect(Buffer.from((await openDataSource(url, '/', options)).bytes).toString()).toBe(now.toString());
+    expect(requests.at(-1)).toBe('/a.jsonl whole');
+  }
+  // And the other way round.
+  await writeFile(`${path}.json`, record.replace(sha256(now), sha256(BYTES)));
+  await openDataSource(url, '/', options);
+  expect(requests.at(-1)).toBe('/a.jsonl whole');
+  expect(await readFile(`${path}.json`, 'utf8')).toBe(record);
+  await openDataSource(url, '/', options);
+  expect(requests.at(-1)).toBe('/a.jsonl whole unless "two"');
+  expect((await readdir(dirname(path))).sort()).toEqual(['a.jsonl', 'a.jsonl.json']);
+});
+
+test('takes a name for the file from any address, and refuses what is none', async () => {
+  const { origin, requests, files } = await serve({});
+  const directory = await temporary();
+  const named = async (path: string): Promise<string> => {
+    files[path.replace(/#.*/, '')] = { bytes: BYTES };
+    return (await openDataSource(`${origin}${path}`, '/', { directory, sleep })).fileName;
+  };
+  expect(await named('/100%.jsonl')).toBe('100%.jsonl');
+  expect(await named('/x%2F..')).toBe('data');
+  expect(await named('/x%2F.')).toBe('data');
+  expect(await named('/%00')).toBe('data');
+  expect(await named('/..%5C..%5Cb.csv')).toBe('b.csv');
+  expect(await named('/a%2Fb%3A%0A.jsonl?c=/d')).toBe('b.jsonl');
+  expect(await named('/%C3%A4%20b.jsonl')).toBe('ä b.jsonl');
+  expect(await named('/')).toBe('data');
+  expect(await named(`/${'%C3%A4'.repeat(300)}.jsonl`)).toMatch(/^ä+\.jsonl$/);
+  expect(requests).toHaveLength(9);
+  const kept = await readdir(join(directory, 'addresses'));
+  expect(kept).toHaveLength(9);
+  expect(kept.every((name) => /^[0-9a-f]{16}$/.test(name))).toBe(true);
+  for (const bad of ['http://', 'https://[::1', 'http://a b/c.jsonl']) {
+    const opening = openDataSource(bad, '/', { directory, sleep });
+    await expect(opening).rejects.toBeInstanceOf(UserError);
+    await expect(opening).rejects.toThrow(/is no address/);
+  }
+});
+
+test('credentials in an address are sent, and neither stored nor shown', async () => {
+  const sent: (string | undefined)[] = [];
+  const { origin } = await serve({ '/a.jsonl': { bytes: BYTES, etag: ETAG } }, (_, request, response) => {
+    sent.push(request.headers.authorization);
+    if (request.url !== '/gated.jsonl') return false;
+    response.writeHead(403).end();
+    return true;
+  });
+  const directory = await temporary();
+  const secret = (path: string): string => `${origin.replace('//', '//lovelace:s%3Acret@')}${path}`;
+  const { bytes } = await openDataSource(secret('/a.jsonl'), '/', { directory, sleep });
+  expect(Buffer.from(bytes).equals(BYTES)).toBe(true);
+  expect(sent).toEqual([`Basic ${Buffer.from('lovelace:s:cret').toString('base64')}`]);
+  const files = (await readdir(directory, { recursive: true })).filter((name) => name.endsWith('.json'));
+  expect(files).toHaveLength(1);
+  expect(await readFile(join(directory, files[0] ?? ''), 'utf8')).not.toMatch(/lovelace|cret/);
+  const refused = await openDataSource(secret('/gated.jsonl'), '/', { directory, sleep }).catch(
+    (error: Error) => error,
+  );
+  expect(refused).toBeInstanceOf(UserError);
+  expect((refused as Error).message).not.toMatch(/lovelace|cret/);
+  const unreachable = { directory, sleep, endpoint: 'http://lovelace:cret@127.0.0.1:9' };
+  const failed = await openDataSource('preset:code-alpaca', '/', unreachable).catch((error: Error) => error);
+  expect((failed as Error).message).toMatch(/^http:\/\/127\.0\.0\.1:9\/.* could not be reached/);
+  const broken = await openDataSource('http://lovelace:cret@a b/', '/', { directory }).catch((error: Error) => error);
+  expect((broken as Error).message).not.toMatch(/lovelace|cret/);
+});
+
 test('a file without its declared length is not taken for whole', async () => {
   const { origin } = await serve({}, (_, __, response) => breakAt(response, BYTES, 4000));
   const options = { directory: await temporary(), sleep };
@@ -250,7 +332,7 @@ test('names its presets on the command line, with the place of their files', asy
   const cotune = (...args: string[]) =>
     spawnSync(process.execPath, [cli, ...args], {
       encoding: 'utf8',
-      env: { ...process.env, COTUNE_STATE_DIR: state, HF_ENDPOINT: 'https://mirror.example' },
+      env: { ...process.env, COTUNE_STATE_DIR: state, HF_ENDPOINT: 'https://ada:secret@mirror.example' },
     });
   expect(cotune('datasets').stdout).toMatch(/^medalpaca-flashcards +sft +33955 rows/m);
   const path = join(state, 'datasets', 'math-instruct', 'MathInstruct.json');

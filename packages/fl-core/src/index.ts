@@ -17,6 +17,7 @@ export * from './data/card-figures.ts';
 export * from './data/chat-template.ts';
 export * from './data/dialogue-tokens.ts';
 export * from './data/error.ts';
+export * from './data/gunzip.ts';
 export * from './data/parse-dataset.ts';
 export * from './data/parse-preferences.ts';
 export * from './data/partition.ts';

@@ -1,4 +1,5 @@
 import { presetRows, type RunConfig } from '@cotune/fl-core';
+import { shownAddress } from '../data-source/address.ts';
 import type { DataSource } from '../data-source/open.ts';
 import type { ModelText } from '../participant/model-text.ts';
 import {
@@ -51,7 +52,8 @@ export async function loadTrainingData(
   if (truncatedRows > 0) note(`${truncatedRows} ${words.rows} were cut at ${config.maxSeqLength} tokens`);
   reportRejected(rejected);
   const data = joined(task, parts);
-  if (rowCount(data) === 0) throw new UserError(`${words.none} in ${sources.join(', ')}: ${words.help}`);
+  if (rowCount(data) === 0)
+    throw new UserError(`${words.none} in ${sources.map(shownAddress).join(', ')}: ${words.help}`);
   return data;
 }
 

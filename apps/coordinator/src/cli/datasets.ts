@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { PRESETS, type Preset, presetFileUrl } from '@cotune/fl-core';
+import { PRESETS, type Preset, type PresetFile, presetFileUrl } from '@cotune/fl-core';
 import { Command } from 'commander';
+import { shownAddress } from '../data-source/address.ts';
 import { openDataSource, presetDirectory, presetFilePath, requirePreset } from '../data-source/open.ts';
 import { formatBytes, printResult } from './output.ts';
 
@@ -28,10 +29,12 @@ export function datasetsCommand(): Command {
     });
 }
 
+const shownUrl = (file: PresetFile): string => shownAddress(presetFileUrl(file, process.env.HF_ENDPOINT));
+
 function describe(preset: Preset): object {
   const files = preset.files.map((file) => {
     const path = presetFilePath(preset, file);
-    return { url: presetFileUrl(file, process.env.HF_ENDPOINT), path, present: existsSync(path) };
+    return { url: shownUrl(file), path, present: existsSync(path) };
   });
   return { ...preset, files };
 }
@@ -52,7 +55,7 @@ function presetText(preset: Preset): string[] {
     ...(dropColumns.length > 0 ? [`reading   without the columns ${dropColumns.join(', ')}`] : []),
     ...(dedupe === 'prompt' ? ['reading   the first row of each prompt'] : []),
     ...(preset.usedBy.length > 0 ? [`used by   ${preset.usedBy.join(', ')}`] : []),
-    ...preset.files.map((file) => `address   ${presetFileUrl(file, process.env.HF_ENDPOINT)}`),
+    ...preset.files.map((file) => `address   ${shownUrl(file)}`),
     `kept in   ${join(presetDirectory(preset), '/')}`,
   ];
 }

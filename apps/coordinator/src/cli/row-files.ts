@@ -1,3 +1,4 @@
+import { shownAddress } from '../data-source/address.ts';
 import { type DataSource, openDataSource } from '../data-source/open.ts';
 import type { RejectedLine } from './rejected-rows.ts';
 
@@ -25,7 +26,7 @@ export async function collectRows<Row>(
   for (const from of sources) {
     const read = await parse(await openDataSource(from, process.cwd()));
     for (const row of read.rows) rows.push(row); // too many to spread into one call
-    for (const row of read.rejected) rejected.push({ file: from, ...row });
+    for (const row of read.rejected) rejected.push({ file: shownAddress(from), ...row });
     truncatedRows += read.truncatedRows;
   }
   return { rows, rejected, truncatedRows };

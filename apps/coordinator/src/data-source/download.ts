@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
+import { hashFile } from '../blobs/blob-store.ts';
 import { UserError } from '../cli/output.ts';
 import { claimPartial } from './partial-name.ts';
 
@@ -43,8 +43,9 @@ export async function downloadTo(path: string, url: string, options: DownloadOpt
   if (known && !options.revalidate) return;
   const previous = known ? await readRecord(path) : undefined;
   if (known && !previous) return;
+  const etag = previous && (await isOf(path, previous)) ? previous.etag : null;
   try {
-    await download(path, url, previous?.etag ?? null, options);
+    await download(path, url, etag, options);
   } catch (error) {
     if (!(error instanceof PassingFailure)) throw error;
     if (known) return;
@@ -146,13 +147,18 @@ async function writeBody(
 }
 
 async function finish(partial: string, path: string, url: string, etag: string | null): Promise<void> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(partial)) hash.update(chunk as Uint8Array);
-  const record: DownloadRecord = { url, bytes: await sizeOf(partial), sha256: hash.digest('hex'), etag };
-  await writeFile(`${path}.json`, `${JSON.stringify(record, null, 2)}\n`);
+  const record: DownloadRecord = { url, bytes: await sizeOf(partial), sha256: await hashFile(partial), etag };
+  // The record first: killed in between, this leaves one that is not of the data, which is then asked for without its
+  // etag. Data without a record would be taken for somebody's own, and never asked for again.
+  await writeFile(`${partial}.json`, `${JSON.stringify(record, null, 2)}\n`, { flush: true });
+  await rename(`${partial}.json`, `${path}.json`);
   await rename(partial, path);
   await rm(`${partial}.etag`, { force: true });
 }
+
+/** Whether the file is the one that the record is about. */
+const isOf = async (path: string, { bytes, sha256 }: DownloadRecord): Promise<boolean> =>
+  (await sizeOf(path)) === bytes && (await hashFile(path)) === sha256;
 
 /** What a download recorded about the file at `path`; undefined for a file that was put there by hand. */
 export async function readRecord(path: string): Promise<DownloadRecord | undefined> {

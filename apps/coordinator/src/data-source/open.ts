@@ -6,6 +6,7 @@ import { transferMeter } from '@cotune/kernels';
 import { STATE_DIRECTORY } from '../cli/options.ts';
 import { formatDuration, note, progressBar, UserError } from '../cli/output.ts';
 import { assets, DEMO_PARTICIPANTS } from '../demo/assets.ts';
+import { fileNameOf, readAddress } from './address.ts';
 import { type DownloadOptions, downloadTo } from './download.ts';
 import { joinFiles, type NamedFile } from './join-files.ts';
 
@@ -37,10 +38,11 @@ export async function openDataSource(from: string, base: string, options: OpenOp
   return { ...file, sha256, ...(preset ? { preset } : {}) };
 }
 
-/** Throws UserError when there is no such preset or file; an address is not asked. For checks before long work. */
+/** Throws UserError when there is no such preset or file; an address is read but not asked. For checks before long work. */
 export async function requireDataSource(from: string, base: string): Promise<void> {
   if (from.startsWith('preset:')) requirePreset(from.slice('preset:'.length));
-  else if (from !== 'demo' && from !== 'demo-test' && !isAddress(from)) await requireFile(from, base);
+  else if (isAddress(from)) readAddress(from);
+  else if (from !== 'demo' && from !== 'demo-test') await requireFile(from, base);
 }
 
 async function plainFile(from: string, base: string, options: OpenOptions): Promise<NamedFile> {
@@ -67,11 +69,11 @@ function demoFiles(): Promise<NamedFile[]> {
   return Promise.all(Array.from({ length: DEMO_PARTICIPANTS }, (_, i) => readNamed(assets.demoShard(i + 1))));
 }
 
-async function addressFile(url: string, options: OpenOptions): Promise<NamedFile> {
-  const fileName = basename(decodeURIComponent(new URL(url).pathname)) || 'data';
+async function addressFile(from: string, options: OpenOptions): Promise<NamedFile> {
+  const { url, headers } = readAddress(from);
   const key = createHash('sha256').update(url).digest('hex').slice(0, 16);
-  const path = join(datasetsDirectory(options), 'addresses', key, fileName);
-  await downloadShown(path, url, { ...options, revalidate: true });
+  const path = join(datasetsDirectory(options), 'addresses', key, fileNameOf(url));
+  await downloadShown(path, url, { ...options, headers, revalidate: true });
   return readNamed(path);
 }
 
@@ -81,8 +83,9 @@ async function presetFile(preset: Preset, options: OpenOptions): Promise<NamedFi
   const files: NamedFile[] = [];
   for (const file of preset.files) {
     const path = presetFilePath(preset, file, options);
-    const headers = token ? { authorization: `Bearer ${token}` } : {};
-    await downloadShown(path, presetFileUrl(file, endpoint), { ...options, headers });
+    const address = readAddress(presetFileUrl(file, endpoint));
+    const headers = token ? { authorization: `Bearer ${token}` } : address.headers;
+    await downloadShown(path, address.url, { ...options, headers });
     files.push(await readNamed(path));
   }
   return joinFiles(`${preset.id}.jsonl`, files);
