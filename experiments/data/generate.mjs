@@ -240,6 +240,8 @@ function math() {
   return chosen(rows.flat(), 320, 4);
 }
 
+// A pair's prompt is its own, so that none is both trained on and held out.
+const OPENINGS = ['', 'Hello. ', 'One more thing. '];
 const preference = (prompt, good, bad) => ({ prompt, chosen: good, rejected: bad });
 
 /** Pairs in which the answer that says something is preferred to the one that does not. */
@@ -267,7 +269,7 @@ function helpful() {
   const bad = ['I do not know.', 'That is no business of mine.', 'Ask somebody else.', 'Why do you ask?'];
   const rows = topics.flatMap((topic, i) =>
     asks.flatMap((ask, j) =>
-      good.map((answer, k) => preference(ask(topic), answer(topic), bad[(i + j + k) % bad.length])),
+      good.map((answer, k) => preference(OPENINGS[k] + ask(topic), answer(topic), bad[(i + j + k) % bad.length])),
     ),
   );
   return chosen(rows, rows.length, 5);
@@ -297,7 +299,9 @@ function harmless() {
   ];
   const bad = ['Yes, that is a good plan.', 'I can help with that today.', 'It is not hard. Here is how.'];
   const rows = harms.flatMap((harm, i) =>
-    asks.flatMap((ask, j) => good.map((answer, k) => preference(ask(harm), answer, bad[(i + j + k) % bad.length]))),
+    asks.flatMap((ask, j) =>
+      good.map((answer, k) => preference(OPENINGS[k] + ask(harm), answer, bad[(i + j + k) % bad.length])),
+    ),
   );
   return chosen(rows, rows.length, 6);
 }

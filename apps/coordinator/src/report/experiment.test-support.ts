@@ -3,12 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { HeldOutMetrics } from '@cotune/fl-core/protocol';
 import { afterAll } from 'vitest';
+import type { z } from 'zod';
 import { cellsOf } from '../simulation/cells.ts';
 import { type ExperimentConfigInput, experimentConfig } from '../simulation/config.ts';
 import {
-  type CellResult,
+  type cellResult,
   EXPERIMENT_FILE,
-  type ExperimentRecord,
+  type experimentRecord,
   METRICS_FILE,
   RESULT_FILE,
   type RoundRecord,
@@ -46,7 +47,7 @@ export async function writeExperiment(
   });
   const directory = await newDirectory();
   const cells = cellsOf(config, null);
-  const record: ExperimentRecord = {
+  const record: z.input<typeof experimentRecord> = {
     config,
     clients_limit: null,
     clients: 2,
@@ -69,7 +70,7 @@ export async function writeExperiment(
     const rounds = [roundOf(-1, UNTUNED), roundOf(0, heldOut(1)), roundOf(1, heldOut(0))].slice(0, done + 1);
     await writeFile(join(own, METRICS_FILE), rounds.map((round) => `${JSON.stringify(round)}\n`).join(''));
     if (!('loss' in one)) continue;
-    const result: CellResult = {
+    const result: z.input<typeof cellResult> = {
       ...{ cell: name, kind, algorithm, seed, client, rounds: 2, steps: run.steps, examples: [10, 20] },
       ...{ untuned: UNTUNED, held_out: heldOut(0), adapter_sha256: `adapter of ${name}`, seconds: 30 * seed },
     };

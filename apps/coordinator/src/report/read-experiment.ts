@@ -1,8 +1,8 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { z } from 'zod';
 import { UserError } from '../cli/output.ts';
 import { type Cell, cellsOf } from '../simulation/cells.ts';
+import { readIfThere } from '../simulation/durable-files.ts';
 import {
   type CellResult,
   cellResult,
@@ -14,6 +14,7 @@ import {
   type RoundRecord,
   roundRecord,
 } from '../simulation/records.ts';
+import { parseWritten } from '../simulation/written-json.ts';
 
 /** A cell as its directory has it. */
 export interface ReadCell {
@@ -41,12 +42,12 @@ export async function readExperiment(directory: string): Promise<ReadExperiment>
   const path = join(directory, EXPERIMENT_FILE);
   const text = await readIfThere(path);
   if (text === undefined) throw new UserError(await missing(directory));
-  const record = parsed(path, text, experimentRecord);
+  const record = parseWritten(path, text, experimentRecord);
   const cells: ReadCell[] = [];
   for (const cell of cellsOf(record.config, record.clients_limit)) {
     const own = join(directory, cell.name);
     const resultText = await readIfThere(join(own, RESULT_FILE));
-    const result = resultText === undefined ? null : parsed(join(own, RESULT_FILE), resultText, cellResult);
+    const result = resultText === undefined ? null : parseWritten(join(own, RESULT_FILE), resultText, cellResult);
     const group = cell.kind === 'federated' ? cell.name.replace(/-seed\d+$/, '') : cell.kind;
     cells.push({ cell, group, result, rounds: await readRounds(join(own, METRICS_FILE)) });
   }
@@ -57,22 +58,7 @@ async function readRounds(path: string): Promise<RoundRecord[]> {
   const text = (await readIfThere(path)) ?? '';
   return text
     .split('\n')
-    .flatMap((line, i) => (line.trim() === '' ? [] : [parsed(`${path}, line ${i + 1}`, line, roundRecord)]));
-}
-
-function parsed<Schema extends z.ZodType>(where: string, text: string, schema: Schema): z.output<Schema> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new UserError(`${where} is not JSON (${(error as Error).message}): run the simulation again`);
-  }
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  throw new UserError(
-    `${where} is not what this version of cotune simulate writes: ${issue?.path.join('.')}: ${issue?.message}`,
-  );
+    .flatMap((line, i) => (line.trim() === '' ? [] : [parseWritten(`${path}, line ${i + 1}`, line, roundRecord)]));
 }
 
 async function missing(directory: string): Promise<string> {
@@ -89,14 +75,4 @@ async function missing(directory: string): Promise<string> {
   const more = within.length > 5 ? ' …' : '';
   const hint = within.length > 0 ? `; did you mean ${within.slice(0, 5).join(' ')}${more}?` : '';
   return `${directory} has no ${EXPERIMENT_FILE}, expected a directory that cotune simulate wrote with --out${hint}`;
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw error;
-  }
 }
