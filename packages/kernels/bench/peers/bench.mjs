@@ -1,5 +1,3 @@
-// pnpm bench:peers [--json FILE] [--only matmul|step] [--shapes 256x1024x1024,…] [--repeats N] [--burst-ms N]
-//                  [--libraries jax-js,…] [--adapter auto|swiftshader|hardware]
 // Installs the other libraries on first use, builds the page, serves it on loopback, runs it in headless
 // Chromium and prints what it found. Plain Node: nothing is installed when it starts.
 import { spawnSync } from 'node:child_process';
@@ -7,6 +5,17 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from '
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+
+const USAGE = `npm run bench:peers -- [options]: our kernels beside other libraries', in one headless browser
+
+  --only matmul|step       one part alone
+  --shapes 256x1024x1024   tokens×inputs×outputs of the products, separated by commas
+  --libraries jax-js,tfjs  these of the others alone
+  --repeats N              interleaved repeats, of which the median counts (5)
+  --burst-ms N             how long each repeat lasts (300)
+  --adapter auto|swiftshader|hardware
+  --json FILE              every figure, for plots and tables
+`;
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, '../../../..');
@@ -22,9 +31,20 @@ function run(command, args) {
   if (result.status !== 0) fail(`${command} ${args.join(' ')} failed: ${result.error?.message ?? result.status}`);
 }
 
+function parsed(config) {
+  try {
+    return parseArgs(config);
+  } catch (error) {
+    say(error.message);
+    process.stderr.write(USAGE);
+    return process.exit(2);
+  }
+}
+
 function parseOptions() {
-  const { values } = parseArgs({
+  const { values } = parsed({
     options: {
+      help: { type: 'boolean', default: false },
       json: { type: 'string' },
       only: { type: 'string' },
       shapes: { type: 'string' },
@@ -35,6 +55,10 @@ function parseOptions() {
     },
     args: process.argv.slice(2).filter((argument) => argument !== '--'),
   });
+  if (values.help) {
+    process.stdout.write(USAGE);
+    process.exit(0);
+  }
   const number = (name) => {
     const value = Number(values[name]);
     if (!Number.isInteger(value) || value < 1) fail(`--${name} ${values[name]}: expected a whole number ≥ 1`);
