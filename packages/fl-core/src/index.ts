@@ -26,6 +26,7 @@ export * from './data/presets.ts';
 export * from './data/read-records.ts';
 export * from './data/row.ts';
 export * from './data/row-formats.ts';
+export * from './data/task-rows.ts';
 export * from './data/templates.ts';
 export * from './data/tokenise.ts';
 export * from './data/tokenise-preference.ts';
