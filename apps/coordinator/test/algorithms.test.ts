@@ -22,7 +22,7 @@ import {
 } from '@cotune/kernels';
 import { directorySource, openNodeGpu } from '@cotune/kernels/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { taskTrainer } from '../src/participant/training-data.ts';
+import { taskTrainer } from '../src/participant/local-trainer.ts';
 import { joinRun, modelDir, openRun, PATIENT, start, untilRun, useHarness } from './harness.ts';
 import { plainLoop } from './plain-loop.ts';
 

@@ -3,9 +3,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ALGORITHM_IDS, presetById } from '@cotune/fl-core';
+import { ALGORITHM_IDS, parseRows, presetById } from '@cotune/fl-core';
 import { expect, it } from 'vitest';
-import { parseRows } from '../src/participant/training-data.ts';
 import { cellsOf } from '../src/simulation/cells.ts';
 import { clientsOf, type ExperimentConfig, parseExperiment } from '../src/simulation/config.ts';
 

@@ -2,7 +2,7 @@ import { loadTokenizer, tokenizeRows } from '@cotune/fl-core';
 import { createTrainer, type Gpu, hostOf, loadModel, openModelDirectory } from '@cotune/kernels';
 import { directorySource, openNodeGpu } from '@cotune/kernels/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { taskTrainer } from '../src/participant/training-data.ts';
+import { taskTrainer } from '../src/participant/local-trainer.ts';
 import { joinRun, modelDir, openRun, PATIENT, start, untilRun, useHarness } from './harness.ts';
 
 useHarness();

@@ -1,11 +1,18 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type AlgorithmSettingsInput, algorithmOf, runConfig } from '@cotune/fl-core';
+import {
+  type AlgorithmSettingsInput,
+  algorithmOf,
+  parseRows,
+  rowCount,
+  runConfig,
+  tokeniseTraining,
+} from '@cotune/fl-core';
 import { createTrainer, type Gpu, hostOf, loadModel, type Model, openModelDirectory } from '@cotune/kernels';
 import { directorySource, openNodeGpu } from '@cotune/kernels/node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { taskTrainer } from '../src/participant/local-trainer.ts';
 import { openModelText } from '../src/participant/model-text.ts';
-import { parseRows, rowCount, taskTrainer, tokeniseTraining } from '../src/participant/training-data.ts';
 import {
   heldOutFile,
   joinRun,

@@ -1,14 +1,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ALGORITHM_IDS, type AlgorithmId, type RunConfig } from '@cotune/fl-core';
+import { ALGORITHM_IDS, type AlgorithmId, parseRows, type RunConfig, tokeniseTraining } from '@cotune/fl-core';
 import { createTrainer, type Gpu, hostOf, loadModel, type Model, openModelDirectory } from '@cotune/kernels';
 import { directorySource, openNodeGpu } from '@cotune/kernels/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openDataSource } from '../src/data-source/open.ts';
 import { assets } from '../src/demo/assets.ts';
+import { taskTrainer } from '../src/participant/local-trainer.ts';
 import { openModelText } from '../src/participant/model-text.ts';
-import { parseRows, taskTrainer, tokeniseTraining } from '../src/participant/training-data.ts';
 import { type ExperimentConfigInput, experimentConfig } from '../src/simulation/config.ts';
 import { runExperiment } from '../src/simulation/experiment.ts';
 import { joinRun, openRun, start, untilRun, useHarness } from './harness.ts';

@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { addDelta, encodeVector, sha256Hex, subtract } from '@cotune/fl-core';
+import { addDelta, encodeVector, sha256Hex, subtract, type TrainingData } from '@cotune/fl-core';
 import {
   adapterLayout,
   createTrainer,
@@ -15,7 +15,6 @@ import { directorySource, openNodeGpu } from '@cotune/kernels/node';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { openDataSource } from '../src/data-source/open.ts';
 import { assets } from '../src/demo/assets.ts';
-import type { TrainingData } from '../src/participant/training-data.ts';
 import { type ExperimentConfigInput, experimentConfig } from '../src/simulation/config.ts';
 import { type ExperimentOptions, type ExperimentOutcome, runExperiment } from '../src/simulation/experiment.ts';
 import { experimentRecord, roundRecord } from '../src/simulation/records.ts';

@@ -1,15 +1,16 @@
-import { presetRows, type RunConfig } from '@cotune/fl-core';
-import { shownAddress } from '../data-source/address.ts';
-import type { DataSource } from '../data-source/open.ts';
-import type { ModelText } from '../participant/model-text.ts';
 import {
   type ParsedRows,
   parseRows,
+  presetRows,
+  type RunConfig,
   rowCount,
   selectRows,
   type TrainingData,
   tokeniseTraining,
-} from '../participant/training-data.ts';
+} from '@cotune/fl-core';
+import { shownAddress } from '../data-source/address.ts';
+import type { DataSource } from '../data-source/open.ts';
+import type { ModelText } from '../participant/model-text.ts';
 import type { Columns } from './column-map.ts';
 import { note, UserError } from './output.ts';
 import { reportRejected } from './rejected-rows.ts';

@@ -1,4 +1,4 @@
-import type { RunConfig } from '@cotune/fl-core';
+import { type RunConfig, rowCount, type TrainingData } from '@cotune/fl-core';
 import {
   type ModelSource,
   type Resumption,
@@ -8,7 +8,6 @@ import {
   trainResumably,
 } from '@cotune/kernels';
 import { openModelText } from '../participant/model-text.ts';
-import { rowCount, type TrainingData } from '../participant/training-data.ts';
 import { loadTokenRows, loadTrainingData } from './data.ts';
 import { progressBar } from './output.ts';
 import type { TrainOptions } from './train-options.ts';

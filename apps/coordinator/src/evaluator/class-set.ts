@@ -1,6 +1,5 @@
-import { type DataRow, type Tokenizer, tokenizeRow } from '@cotune/fl-core';
+import { type DataRow, type TokeniseConfig, type Tokenizer, tokenizeRow } from '@cotune/fl-core';
 import type { Probe, ScoredExample, TokenizedExample } from '@cotune/kernels';
-import type { TokeniseConfig } from '../participant/training-data.ts';
 
 /**
  * Held-out rows that are a classification. They are one when they have 2 to 20 distinct responses, each of one line and at most

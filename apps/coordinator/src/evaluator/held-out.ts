@@ -1,9 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { DataError, FlError, type ParseOptions, type RunConfig } from '@cotune/fl-core';
+import { DataError, FlError, type ParsedRows, type ParseOptions, parseRows, type RunConfig } from '@cotune/fl-core';
 import type { ModelSource } from '@cotune/kernels';
 import { openModelText } from '../participant/model-text.ts';
-import { type ParsedRows, parseRows } from '../participant/training-data.ts';
 import { type HeldOutSet, heldOutSet } from './measure.ts';
 
 /** Held-out data that runs may be evaluated on; never sent to participants. */

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type DataRow, loadTokenizer, runConfig } from '@cotune/fl-core';
+import { type DataRow, loadTokenizer, runConfig, type TaskRows } from '@cotune/fl-core';
 import {
   createTrainer,
   type Gpu,
@@ -14,7 +14,6 @@ import {
 import { directorySource, openNodeGpu } from '@cotune/kernels/node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeTinyModel } from '../../test/tiny-model.ts';
-import type { TaskRows } from '../participant/training-data.ts';
 import { classNames } from './class-set.ts';
 import { heldOutSet, measure } from './measure.ts';
 

@@ -1,6 +1,13 @@
-import { FlError, type HeldOutMetrics, type Tokenizer } from '@cotune/fl-core';
+import {
+  FlError,
+  type HeldOutMetrics,
+  type RunConfig,
+  type TaskRows,
+  type TokeniseConfig,
+  type Tokenizer,
+  tokeniseTraining,
+} from '@cotune/fl-core';
 import type { PreferencePair, TokenizedExample, Trainer } from '@cotune/kernels';
-import { type TaskRows, type TokeniseConfig, tokeniseTraining } from '../participant/training-data.ts';
 import { type ClassSet, classSet, withProbes } from './class-set.ts';
 import { classMetrics } from './classify.ts';
 
@@ -15,7 +22,11 @@ export type HeldOutSet =
   | { readonly task: 'dpo'; readonly pairs: readonly PreferencePair[]; readonly beta: number };
 
 /** Tokenised as participants tokenise theirs. Throws FlError 'invalid' when nothing is usable. */
-export function heldOutSet(given: TaskRows, config: TokeniseConfig, tokenizer: Tokenizer): HeldOutSet {
+export function heldOutSet(
+  given: TaskRows,
+  config: TokeniseConfig & Pick<RunConfig, 'dpo'>,
+  tokenizer: Tokenizer,
+): HeldOutSet {
   const { data, kept, rejected } = tokeniseTraining(given, config, tokenizer);
   if (data.task === 'dpo' && data.pairs.length > 0) return { ...data, beta: config.dpo.beta };
   if (data.task === 'sft' && kept.task === 'sft' && data.examples.length > 0) {

@@ -1,6 +1,5 @@
-import { loadTokenizer, openTemplate, type RunConfig, type Tokenizer } from '@cotune/fl-core';
+import { loadTokenizer, openTemplate, type RunConfig, type TokeniseConfig, type Tokenizer } from '@cotune/fl-core';
 import type { ModelSource } from '@cotune/kernels';
-import type { TokeniseConfig } from './training-data.ts';
 
 type Template = TokeniseConfig['template'];
 

@@ -1,15 +1,19 @@
 import { createHash } from 'node:crypto';
-import { createRng, FlError, type Preset, partitionRows, presetRows } from '@cotune/fl-core';
-import { type HeldOutSet, heldOutSet } from '../evaluator/measure.ts';
-import type { ModelText } from '../participant/model-text.ts';
 import {
+  createRng,
+  FlError,
+  type Preset,
   parseRows,
+  partitionRows,
+  presetRows,
   rowCount,
   selectRows,
   type TaskRows,
   type TrainingData,
   tokeniseTraining,
-} from '../participant/training-data.ts';
+} from '@cotune/fl-core';
+import { type HeldOutSet, heldOutSet } from '../evaluator/measure.ts';
+import type { ModelText } from '../participant/model-text.ts';
 import type { ExperimentConfig, SourceSettings } from './config.ts';
 import { clientsOf } from './config.ts';
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { rowCount } from '@cotune/fl-core';
 import { UserError } from '../cli/output.ts';
-import { rowCount } from '../participant/training-data.ts';
 import { lockDataDir } from '../store/lock.ts';
 import { type Cell, cellsOf, takingPart } from './cells.ts';
 import type { ExperimentConfig } from './config.ts';

@@ -1,12 +1,19 @@
 import { join } from 'node:path';
-import { decodeVector, FlError, isOver, type RoundOffer, type RunConfig, type RunState } from '@cotune/fl-core';
+import {
+  decodeVector,
+  FlError,
+  isOver,
+  type RoundOffer,
+  type RunConfig,
+  type RunState,
+  type TrainingData,
+} from '@cotune/fl-core';
 import { adapterLayout } from '@cotune/kernels';
 import { openBlobStore } from '../blobs/blob-store.ts';
 import { openPartialFiles } from '../blobs/partial-files.ts';
 import { sweepUploads } from '../blobs/sweep.ts';
 import type { HeldOutSet } from '../evaluator/measure.ts';
 import { createLog } from '../log.ts';
-import type { TrainingData } from '../participant/training-data.ts';
 import type { RunEngine } from '../run-engine.ts';
 import { openRuns, type Runs } from '../runs.ts';
 import { createUploads } from '../sockets/uploads.ts';

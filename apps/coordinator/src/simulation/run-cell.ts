@@ -1,8 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { rowCount, type TrainingData } from '@cotune/fl-core';
 import { adapterLayout } from '@cotune/kernels';
 import { writePeft } from '../cli/export.ts';
-import { rowCount, type TrainingData } from '../participant/training-data.ts';
 import type { Cell } from './cells.ts';
 import type { ExperimentConfig } from './config.ts';
 import { dealRows, type ExperimentData, selectData } from './data.ts';

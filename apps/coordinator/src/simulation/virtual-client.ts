@@ -6,12 +6,14 @@ import {
   type Participant,
   type ParticipantTransport,
   type RoundOffer,
+  rowCount,
   storageSlot,
+  type TrainingData,
 } from '@cotune/fl-core';
 import { ModelError, type TrainerHost } from '@cotune/kernels';
 import type { BlobStore } from '../blobs/blob-store.ts';
+import { taskTrainer } from '../participant/local-trainer.ts';
 import { fileStorage } from '../participant/storage.ts';
-import { rowCount, type TrainingData, taskTrainer } from '../participant/training-data.ts';
 import type { RunEngine } from '../run-engine.ts';
 import type { UploadService } from '../sockets/uploads.ts';
 

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { TrainingData } from '../participant/training-data.ts';
+import type { TrainingData } from '@cotune/fl-core';
 import type { Cell } from './cells.ts';
 import { selectData } from './data.ts';
 import { writeDurably } from './durable-files.ts';

@@ -1,4 +1,4 @@
-import { type RunConfig, readFileRecords } from '@cotune/fl-core';
+import { type ParseOptions, type RunConfig, readFileRecords } from '@cotune/fl-core';
 
 /** What a training row is made of, by task, in the order in which the owner is asked. */
 export const COLUMN_ROLES = {
@@ -10,6 +10,12 @@ export type ColumnRole = (typeof COLUMN_ROLES)[RunConfig['task']][number];
 /** The columns that the owner picked; those that the task does not ask for are empty. */
 export type ColumnChoice = Readonly<Record<ColumnRole, string>>;
 export const NO_COLUMNS: ColumnChoice = { prompt: '', response: '', chosen: '', rejected: '' };
+
+/** The picked columns as a reader of the task takes them. */
+export function mappingOf(task: RunConfig['task'], columns: ColumnChoice): ParseOptions['mapping'] {
+  const { prompt, response, chosen, rejected } = columns;
+  return task === 'dpo' ? { prompt, chosen, rejected } : { prompt, response };
+}
 
 /** A column of a file, with a few of its values. */
 export interface FileColumn {

@@ -1,15 +1,17 @@
-import { groupRejections, lengthHistogram, summariseLengths } from '@cotune/fl-core';
-import type { ColumnChoice } from './columns.ts';
-import type { DataReport, DataSettings, PreviewRow } from './messages.ts';
-import type { ModelText } from './model-text.ts';
 import {
+  groupRejections,
+  lengthHistogram,
   parseRows,
   rowCount,
+  summariseLengths,
   type TaskRows,
   type TrainingData,
   tokeniseTraining,
   tokenLengths,
-} from './training-data.ts';
+} from '@cotune/fl-core';
+import { type ColumnChoice, mappingOf } from './columns.ts';
+import type { DataReport, DataSettings, PreviewRow } from './messages.ts';
+import type { ModelText } from './model-text.ts';
 
 const PREVIEW_ROWS = 5;
 const PREVIEW_CHARS = 400;
@@ -32,10 +34,10 @@ export async function readDataset(
   settings: DataSettings,
 ): Promise<LocalData> {
   const { task, dpo, maxSeqLength } = settings;
-  const { tokenizer } = model;
-  const how = { dpo, maxSeqLength, tokenizer, template: await model.template(settings.template) };
-  const parsed = await parseRows(task, file.bytes, { fileName: file.name, columns });
-  const { data, kept, rejected, truncatedRows } = tokeniseTraining(parsed, how);
+  const how = { dpo, maxSeqLength, template: await model.template(settings.template) };
+  const mapping = columns ? mappingOf(task, columns) : undefined;
+  const parsed = await parseRows(task, file.bytes, { fileName: file.name, mapping });
+  const { data, kept, rejected, truncatedRows } = tokeniseTraining(parsed, how, model.tokenizer);
   const left = [...parsed.rejected, ...rejected];
   const { lengths, total } = tokenLengths(data);
   const { median = 0, max = 0 } = summariseLengths(lengths) ?? {};

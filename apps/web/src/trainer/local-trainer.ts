@@ -1,4 +1,4 @@
-import type { LocalTrainer, RunConfig } from '@cotune/fl-core';
+import type { LocalTrainer, RunConfig, TrainingData } from '@cotune/fl-core';
 import {
   type CheckpointStore,
   GpuError,
@@ -9,7 +9,6 @@ import {
   trainPairsResumably,
   trainResumably,
 } from '@cotune/kernels';
-import type { TrainingData } from './training-data.ts';
 
 export interface LocalTrainerOptions {
   /** Where the step at hand survives a reload. */

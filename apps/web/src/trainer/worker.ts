@@ -1,4 +1,4 @@
-import { createParticipant, FlError, type Participant, type RunConfig, storageSlot } from '@cotune/fl-core';
+import { createParticipant, FlError, type Participant, type RunConfig, rowCount, storageSlot } from '@cotune/fl-core';
 import { httpSource } from '@cotune/kernels';
 import { expose, transfer } from 'comlink';
 import { adapterName } from '../participant/gpu-verdict.ts';
@@ -11,7 +11,6 @@ import { taskTrainer } from './local-trainer.ts';
 import type { DataReport, DataSettings, TrainerApi } from './messages.ts';
 import { type ModelText, readModelText } from './model-text.ts';
 import { openParticipantStorage } from './participant-storage.ts';
-import { rowCount } from './training-data.ts';
 
 let modelText: { readonly modelUrl: string; readonly value: Promise<ModelText> } | null = null;
 let data: LocalData | null = null;
