@@ -1,5 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { addDelta, encodeVector, sha256Hex, subtract, type TrainingData } from '@cotune/fl-core';
 import {
@@ -12,53 +11,14 @@ import {
   trainResumably,
 } from '@cotune/kernels';
 import { directorySource, openNodeGpu } from '@cotune/kernels/node';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { openDataSource } from '../src/data-source/open.ts';
+import { expect, test, vi } from 'vitest';
 import { assets } from '../src/demo/assets.ts';
-import { type ExperimentConfigInput, experimentConfig } from '../src/simulation/config.ts';
-import { type ExperimentOptions, type ExperimentOutcome, runExperiment } from '../src/simulation/experiment.ts';
+import type { ExperimentConfigInput } from '../src/simulation/config.ts';
 import { experimentRecord, roundRecord } from '../src/simulation/records.ts';
 import type { TrainingJob } from '../src/simulation/virtual-client.ts';
+import { CONFIG, LORA, root, simulate } from './simulation.test-support.ts';
 
 vi.setConfig({ testTimeout: 240_000 });
-
-let root = '';
-beforeAll(() => {
-  root = mkdtempSync(join(tmpdir(), 'cotune-simulation-'));
-});
-afterAll(() => rmSync(root, { recursive: true, force: true }));
-
-const LORA = { rank: 4, alpha: 8, dropout: 0.1, targets: ['q_proj' as const, 'down_proj' as const] };
-const CONFIG: ExperimentConfigInput = {
-  name: 'test',
-  model: 'demo',
-  data: { train: [{ from: 'demo', maxRows: 40 }] },
-  clients: 3,
-  run: { template: 'plain', rounds: 2, steps: 2, batchSize: 4, maxSeqLength: 32, learningRate: 1e-2, lora: LORA },
-  algorithms: [{ id: 'fedavg' }],
-  seeds: [1],
-};
-
-function simulate(
-  out: string,
-  config: Partial<ExperimentConfigInput>,
-  options: Partial<ExperimentOptions> = {},
-): Promise<ExperimentOutcome> {
-  return runExperiment({
-    config: experimentConfig.parse({ ...CONFIG, ...config }),
-    base: root,
-    out: join(root, out),
-    clientsLimit: null,
-    software: false,
-    resume: false,
-    stop: new AbortController().signal,
-    open: (from) => openDataSource(from, root),
-    onNotice() {},
-    onCell() {},
-    onStep() {},
-    ...options,
-  });
-}
 
 const linesOf = (out: string, cell: string) =>
   readFileSync(join(root, out, cell, 'metrics.jsonl'), 'utf8')

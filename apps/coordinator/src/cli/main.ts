@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { VERSION } from '../version.ts';
 import { adaptersCommand } from './adapters.ts';
 import { benchCommand } from './bench.ts';
 import { datasetsCommand } from './datasets.ts';
@@ -33,7 +34,7 @@ const COMMANDS = [
 
 const program = new Command('cotune')
   .description('Fine-tune large language models together, without moving anyone’s data.')
-  .version('0.1.0')
+  .version(VERSION)
   .showHelpAfterError('(add --help for the options)')
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 for (const make of COMMANDS) program.addCommand(make());

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import {
   createRng,
   FlError,
@@ -16,6 +15,8 @@ import { type HeldOutSet, heldOutSet } from '../evaluator/measure.ts';
 import type { ModelText } from '../participant/model-text.ts';
 import type { ExperimentConfig, SourceSettings } from './config.ts';
 import { clientsOf } from './config.ts';
+import { dataHash } from './data-hash.ts';
+import { promptsOf, splitOff, withoutPrompts } from './held-out.ts';
 
 /** A data file, wherever it comes from. */
 export interface OpenedSource {
@@ -37,7 +38,9 @@ export interface ExperimentData {
     readonly column: readonly string[] | undefined;
   }[];
   readonly heldOut: HeldOutSet | null;
-  /** Of all tokens, so that other data under the same name are noticed. */
+  /** Training rows that were left out, since their prompt is a held-out one. */
+  readonly overlappingRows: number;
+  /** Of all tokens, and of what rows are dealt by (`dataHash`). */
   readonly sha256: string;
 }
 
@@ -57,27 +60,41 @@ export async function readExperimentData(
   const read = (source: SourceSettings, name: string) =>
     readSource(source, { config, open, onNotice, column, seed: `${seed}/${name}` });
   const held: TaskRows[] = heldOut && 'from' in heldOut ? [await read(heldOut, 'held-out')] : [];
+  const trained: TaskRows[] = [];
+  for (const [i, source] of config.data.train.entries()) {
+    const rows = await read(source, `train/${i}`);
+    if (!(heldOut && 'share' in heldOut)) trained.push(rows);
+    else {
+      const apart = splitOff(rows, heldOut.share, `${seed}/share/${i}`);
+      held.push(apart.heldOut);
+      trained.push(apart.rest);
+    }
+  }
+  const prompts = new Set(held.flatMap(promptsOf));
   const parts: TrainingData[] = [];
   const sources: ExperimentData['sources'][number][] = [];
   let first = 0;
-  for (const [i, source] of config.data.train.entries()) {
-    let rows = await read(source, `train/${i}`);
-    if (heldOut && 'share' in heldOut) {
-      const apart = splitOff(rows, heldOut.share, `${seed}/share/${i}`);
-      held.push(apart.heldOut);
-      rows = apart.rest;
-    }
-    const { data, kept, rejected } = tokeniseTraining(rows, how, tokenizer);
-    if (rejected[0]) onNotice(`${source.from}: ${rejected.length} rows left out; ${described(rejected[0])}`);
-    if (rowCount(data) === 0) throw new FlError('invalid', `${source.from} has no usable training row`);
+  let overlappingRows = 0;
+  for (const [i, { from }] of config.data.train.entries()) {
+    const { rest, left } = withoutPrompts(trained[i] as TaskRows, prompts);
+    overlappingRows += left;
+    if (left > 0) onNotice(`${from}: ${left} rows left out of training; their prompt is that of a held-out row`);
+    const { data, kept, rejected } = tokeniseTraining(rest, how, tokenizer);
+    if (rejected[0]) onNotice(`${from}: ${rejected.length} rows left out; ${described(rejected[0])}`);
+    if (rowCount(data) === 0) throw new FlError('invalid', `${from} has no usable training row${nothingLeft(left)}`);
     parts.push(data);
     sources.push({ first, ...dealtBy(kept, column) });
     first += rowCount(data);
   }
   const train = concatenated(parts);
   const set = held.length > 0 ? heldOutSet(joined(held), how, tokenizer) : null;
-  return { train, sources, heldOut: set, sha256: hashOf([train, set]) };
+  const clients = config.data.train.map((source) => source.clients);
+  const sha256 = dataHash({ train, sources, heldOut: set }, clients);
+  return { train, sources, heldOut: set, overlappingRows, sha256 };
 }
+
+const nothingLeft = (left: number): string =>
+  left > 0 ? ` but ${left} whose prompt is that of a held-out row: hold out other rows` : '';
 
 /** Rows of each client in a cell of this seed: indices into `train`. A source that one client has alone keeps its order. */
 export function dealRows({ sources }: ExperimentData, config: ExperimentConfig, seed: number): number[][] {
@@ -139,14 +156,6 @@ const drawn = (count: number, take: number, seed: string): number[] =>
     .slice(0, take)
     .sort((a, b) => a - b);
 
-function splitOff(rows: TaskRows, share: number, seed: string): { heldOut: TaskRows; rest: TaskRows } {
-  const count = rows.rows.length;
-  const chosen = drawn(count, Math.max(1, Math.round(count * share)), seed);
-  const held = new Set(chosen);
-  const rest = Array.from({ length: count }, (_, i) => i).filter((i) => !held.has(i));
-  return { heldOut: selectRows(rows, chosen), rest: selectRows(rows, rest) };
-}
-
 /** The class of a row is its response; preference pairs have none. */
 function dealtBy(kept: TaskRows, column: string | undefined) {
   const labels = kept.task === 'sft' ? kept.rows.map(({ response }) => response) : kept.rows.map(() => '');
@@ -166,5 +175,3 @@ function joined(parts: readonly TaskRows[]): TaskRows {
   if (parts.every((part) => part.task === 'dpo')) return { task: 'dpo', rows: parts.flatMap(({ rows }) => rows) };
   return { task: 'sft', rows: parts.flatMap((part) => (part.task === 'sft' ? part.rows : [])) };
 }
-
-const hashOf = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex');

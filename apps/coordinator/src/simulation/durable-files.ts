@@ -24,12 +24,13 @@ export async function writeDirectoryDurably(path: string, fill: (directory: stri
   await syncDirectory(dirname(path));
 }
 
-/** The text of a file; undefined when there is none. */
+/** The text of a file; undefined when there is none, also where its directory is a file. */
 export async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     throw error;
   }
 }

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import {
   decodeVector,
   FlError,
@@ -12,6 +13,7 @@ import { adapterLayout } from '@cotune/kernels';
 import { openBlobStore } from '../blobs/blob-store.ts';
 import { openPartialFiles } from '../blobs/partial-files.ts';
 import { sweepUploads } from '../blobs/sweep.ts';
+import { UserError } from '../cli/output.ts';
 import type { HeldOutSet } from '../evaluator/measure.ts';
 import { createLog } from '../log.ts';
 import type { RunEngine } from '../run-engine.ts';
@@ -144,6 +146,8 @@ export async function federate(federation: Federation): Promise<Federated> {
       adapterLength: async ({ config }) => adapterLayout(engine.source.config, config.lora).length,
     });
     const run: RunEngine = all.list()[0] ?? (await all.create(federation.run));
+    if (stored && !isDeepStrictEqual(plain(run.state().config), plain(federation.run)))
+      throw new UserError(`${dir} holds a run with other settings: remove it to run the cell anew`);
     const clientOf = (participantId: string): VirtualClient => {
       const known = clients.get(participantId);
       if (known) return known;
@@ -180,6 +184,9 @@ export async function federate(federation: Federation): Promise<Federated> {
     await db.destroy();
   }
 }
+
+/** As it is read back from the database. */
+const plain = (config: RunConfig): unknown => JSON.parse(JSON.stringify(config));
 
 /** Everyone joins, or is there again, in the same order every time; then the run starts, or goes on where it stopped. */
 async function gather(runs: Runs, run: RunEngine, clients: number, again: boolean): Promise<void> {

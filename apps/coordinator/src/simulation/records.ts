@@ -10,6 +10,8 @@ export const METRICS_FILE = 'metrics.jsonl';
 export const RESULT_FILE = 'result.json';
 /** At the top of the output directory: the configuration as it was understood, every default filled in. */
 export const EXPERIMENT_FILE = 'experiment.json';
+/** In a cell's directory while it is under way: what is resumed from. */
+export const STATE_DIRECTORY = 'state';
 
 const count = z.number().int().nonnegative();
 
@@ -54,6 +56,10 @@ export const cellResult = z.object({
   untuned: heldOutMetrics.nullable(),
   held_out: heldOutMetrics.nullable(),
   adapter_sha256: z.string(),
+  /** Optimiser steps that each client took in all rounds and that counted, by ordinal. */
+  client_steps: z.array(count).default([]),
+  /** Of the experiment that the cell is one of (`experimentIdentity`); the results of another one are refused. */
+  experiment_sha256: z.string().default(''),
   seconds: z.number().nonnegative(),
 });
 export type CellResult = z.infer<typeof cellResult>;
@@ -67,13 +73,17 @@ export const experimentRecord = z.object({
   clients: count,
   /** Names of the cells' directories, in the order in which they are run. */
   cells: z.array(z.string()),
-  /** Of the tokens, training and held-out. */
+  /** Of the tokens, training and held-out, and of what the rows are dealt by. */
   data_sha256: z.string(),
   train_rows: count,
   held_out_rows: count,
+  /** Rows that were left out of training, since their prompt is a held-out one. */
+  overlapping_rows: count.default(0),
   /** What tells the weights from others under the same name. */
   weights: z.string(),
   /** The GPU that began it. Another one may round in other ways. */
   device: z.string(),
+  /** The version of Cotune that began it. */
+  cotune: z.string().default(''),
 });
 export type ExperimentRecord = z.infer<typeof experimentRecord>;

@@ -14,6 +14,8 @@ const cell = (name: string, kind: CellResult['kind'], seed: number, lossNats: nu
   untuned: { lossNats: 4, accuracy: 0, rows: 1, labelTokens: 1 },
   held_out: { lossNats, accuracy: 0.5, rows: 1, labelTokens: 1 },
   adapter_sha256: '',
+  client_steps: [1],
+  experiment_sha256: '',
   seconds: 2,
 });
 

@@ -22,6 +22,13 @@ export function roundRecords(state: RunState, startSha256: string | null, length
   return [untuned, ...state.history.map((summary) => recordOf(summary, state, length))];
 }
 
+/** Optimiser steps that each client took in all rounds, of the updates that counted. */
+export function clientSteps({ config, history, participants }: RunState): number[] {
+  const rounds = (participantId: string) =>
+    history.filter(({ received }) => received.some((update) => update.participantId === participantId)).length;
+  return participants.map(({ participantId }) => rounds(participantId) * config.steps);
+}
+
 function recordOf(summary: RoundSummary, state: RunState, length: number): RoundRecord {
   const { config } = state;
   const ordinals = new Map(state.participants.map(({ participantId }, ordinal) => [participantId, ordinal]));

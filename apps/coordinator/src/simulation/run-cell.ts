@@ -1,6 +1,7 @@
-import { rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { rowCount, type TrainingData } from '@cotune/fl-core';
+import { type HeldOutMetrics, heldOutMetrics, rowCount, type TrainingData } from '@cotune/fl-core';
 import { adapterLayout } from '@cotune/kernels';
 import { writePeft } from '../cli/export.ts';
 import type { Cell } from './cells.ts';
@@ -8,9 +9,11 @@ import type { ExperimentConfig } from './config.ts';
 import { dealRows, type ExperimentData, selectData } from './data.ts';
 import { readIfThere, writeDirectoryDurably, writeDurably } from './durable-files.ts';
 import type { Engine } from './engine.ts';
-import { type Federation, federate } from './federate.ts';
-import { type CellResult, cellResult, METRICS_FILE, RESULT_FILE } from './records.ts';
-import { roundRecords } from './round-records.ts';
+import { requireSame } from './experiment-record.ts';
+import { type Federated, type Federation, federate } from './federate.ts';
+import { type CellResult, cellResult, METRICS_FILE, RESULT_FILE, STATE_DIRECTORY } from './records.ts';
+import { clientSteps, roundRecords } from './round-records.ts';
+import { parseWritten } from './written-json.ts';
 
 export interface CellWork extends Pick<Federation, 'stop' | 'checkpointEveryMs' | 'onNotice' | 'onStep' | 'onJob'> {
   readonly config: ExperimentConfig;
@@ -18,19 +21,31 @@ export interface CellWork extends Pick<Federation, 'stop' | 'checkpointEveryMs' 
   readonly data: ExperimentData;
   /** Clients that take part: the first so many. */
   readonly clients: number;
+  /** The experiment's, kept with what the cell writes. */
+  readonly identity: string;
   /** Steps of this cell that need not be taken any more, told when it begins, and its rounds. */
   onProgress(done: { readonly steps: number; readonly rounds: number }): void;
 }
 
-/** What is resumed from; removed once the cell is done. */
-const STATE_DIRECTORY = 'state';
+/** In `state`: of which experiment it is. */
+const IDENTITY_FILE = 'experiment.sha256';
 
-/** The result of a cell that is done; undefined while it is not. */
-export async function doneResult(dir: string): Promise<CellResult | undefined> {
-  const text = await readIfThere(join(dir, RESULT_FILE));
-  if (text === undefined) return undefined;
-  await rm(join(dir, STATE_DIRECTORY), { recursive: true, force: true }); // a kill may have come in between
-  return cellResult.parse(JSON.parse(text));
+/**
+ * The result of a cell that is done; undefined while it is not. Throws UserError when it, or what a cell under way left, is
+ * of another experiment, or damaged.
+ */
+export async function doneResult(dir: string, identity: string): Promise<CellResult | undefined> {
+  const path = join(dir, RESULT_FILE);
+  const state = join(dir, STATE_DIRECTORY);
+  const text = await readIfThere(path);
+  if (text === undefined) {
+    if (await isBegun(state)) requireSame(dir, await readIfThere(join(state, IDENTITY_FILE)), identity);
+    return undefined;
+  }
+  const result = parseWritten(path, text, cellResult);
+  requireSame(dir, result.experiment_sha256, identity);
+  await rm(state, { recursive: true, force: true }); // a kill may have come in between
+  return result;
 }
 
 /** Runs a cell to its end in `dir`, or goes on with it, and writes its metrics, adapter and result. */
@@ -45,8 +60,10 @@ export async function runCell(dir: string, cell: Cell, work: CellWork): Promise<
     writing = writing.then(() => writeDurably(metricsFile, text));
     writing.catch(() => undefined); // awaited below
   };
-  const { state, startSha256, vector } = await federate({
-    dir: join(dir, STATE_DIRECTORY),
+  const stateDir = join(dir, STATE_DIRECTORY);
+  await writeStateIdentity(stateDir, work.identity);
+  const federated = await federate({
+    dir: stateDir,
     run: cell.run,
     clients,
     engine,
@@ -62,6 +79,7 @@ export async function runCell(dir: string, cell: Cell, work: CellWork): Promise<
       work.onProgress({ steps: updates * cell.run.steps, rounds: now.round });
     },
   });
+  const { state, startSha256, vector } = federated;
   const records = roundRecords(state, startSha256, layout.length);
   writeMetrics(records);
   await writing;
@@ -79,13 +97,42 @@ export async function runCell(dir: string, cell: Cell, work: CellWork): Promise<
     steps: cell.run.steps,
     examples: clients.map(rowCount),
     untuned: state.baseline,
-    held_out: state.history.at(-1)?.evaluation ?? null,
+    held_out: await finalFigures(federated, work),
     adapter_sha256: state.adapter?.sha256 ?? '',
+    client_steps: clientSteps(state),
+    experiment_sha256: work.identity,
     seconds: records.reduce((sum, { seconds }) => sum + seconds, 0),
   };
   await writeDurably(join(dir, RESULT_FILE), `${JSON.stringify(result, null, 2)}\n`);
-  await rm(join(dir, STATE_DIRECTORY), { recursive: true, force: true });
+  await rm(stateDir, { recursive: true, force: true });
   return result;
+}
+
+/** Whether there is more than the beginning of the identity, at which a kill may have come. */
+const isBegun = async (stateDir: string): Promise<boolean> =>
+  existsSync(stateDir) && (await readdir(stateDir)).some((name) => name !== `${IDENTITY_FILE}.part`);
+
+/** Before anything else is in the directory, so that a kill leaves nothing that nobody knows. */
+async function writeStateIdentity(stateDir: string, identity: string): Promise<void> {
+  const path = join(stateDir, IDENTITY_FILE);
+  if ((await readIfThere(path)) === undefined) await writeDurably(path, identity);
+}
+
+/**
+ * Held-out figures of the last adapter. The last round need not have measured it: it may have kept the model, or not have
+ * been due. null without held-out rows, or where the figures are no finite numbers.
+ */
+async function finalFigures(
+  { state, startSha256, vector }: Federated,
+  { engine, data }: CellWork,
+): Promise<HeldOutMetrics | null> {
+  const measured = [{ adapterSha256: startSha256, evaluation: state.baseline }, ...state.history].findLast(
+    ({ adapterSha256, evaluation }) => evaluation !== null && adapterSha256 === state.adapter?.sha256,
+  );
+  if (measured) return measured.evaluation;
+  if (!data.heldOut) return null;
+  const figures = heldOutMetrics.safeParse(await engine.evaluate(vector, data.heldOut));
+  return figures.success ? figures.data : null;
 }
 
 /** What the participants of the cell's run hold: everybody's rows in one hand when pooled. */

@@ -4,6 +4,7 @@ import {
   FlError,
   type LocalTrainer,
   type Participant,
+  type ParticipantStorage,
   type ParticipantTransport,
   type RoundOffer,
   rowCount,
@@ -77,7 +78,7 @@ export function virtualClient(
   const { participantId, ordinal, data, dir } = own;
   const { run, host, stop, onNotice, onStep } = around;
   const { config } = run.state();
-  const storage = fileStorage(dir);
+  const storage = failing(fileStorage(dir), around.fail);
   const checkpoints = storageSlot(storage, 'checkpoint');
   const engine = taskTrainer(host, data, config, {
     checkpoints: atMostEvery(around.checkpointEveryMs, checkpoints, around.now),
@@ -127,7 +128,7 @@ export function virtualClient(
     onActivity(activity) {
       if (activity.kind === 'uploaded') {
         const { verdict } = activity;
-        if (verdict.status === 'accepted') void checkpoints.delete().catch(around.fail);
+        if (verdict.status === 'accepted') void checkpoints.delete().catch(() => undefined);
         else declined(verdict.status === 'late' ? 'the update came late' : verdict.message);
       }
       if (activity.kind === 'failed' && !stop.aborted)
@@ -137,6 +138,7 @@ export function virtualClient(
   });
   /** An update that does not count would be waited for until the deadline, and here there is none. */
   const declined = (reason: string) => {
+    if (around.failed()) return;
     const { attempt } = run.state().current ?? { attempt: 0 };
     onNotice(`client ${ordinal}, round ${round + 1}: the update was not taken: ${reason}`);
     run.dispatch({ type: 'declined', participantId, round, attempt, reason: reason.slice(0, 300) }).catch(around.fail);
@@ -213,6 +215,26 @@ function directTransport(
         throw error;
       }
     },
+  };
+}
+
+/**
+ * In a live run a client whose disk fails leaves the round and others go on; here the disk is everyone's, and the round
+ * would not be the one that was asked for. What fails ends the simulation, which then goes on from there.
+ */
+function failing(storage: ParticipantStorage, fail: (error: unknown) => void): ParticipantStorage {
+  const watched = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await work;
+    } catch (error) {
+      fail(error);
+      throw error;
+    }
+  };
+  return {
+    get: (key) => watched(storage.get(key)),
+    set: (key, value) => watched(storage.set(key, value)),
+    delete: (key) => watched(storage.delete(key)),
   };
 }
 
