@@ -8,7 +8,7 @@ import { columnMap } from '../src/cli/column-map.ts';
 import { loadTrainingData } from '../src/cli/data.ts';
 import { inspectData } from '../src/cli/inspect-data.ts';
 import { requireDataSource } from '../src/data-source/open.ts';
-import { countRows } from '../src/evaluator/held-out.ts';
+import { countRows } from '../src/evaluator/row-counts.ts';
 import { type ModelText, openModelText } from '../src/participant/model-text.ts';
 import { writeTinyModel } from './tiny-model.ts';
 

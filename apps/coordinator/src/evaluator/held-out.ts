@@ -1,22 +1,20 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { DataError, FlError, type ParsedRows, type ParseOptions, parseRows, type RunConfig } from '@cotune/fl-core';
+import { FlError, type ParsedRows, parseRows, type RunConfig } from '@cotune/fl-core';
 import type { ModelSource } from '@cotune/kernels';
 import { openModelText } from '../participant/model-text.ts';
 import { type HeldOutSet, heldOutSet } from './measure.ts';
+import { type CountedFile, type RowCounts, rememberedCounts } from './row-counts.ts';
 
 /** Held-out data that runs may be evaluated on; never sent to participants. */
-export interface HeldOutFile {
+export interface HeldOutFile extends CountedFile {
   readonly id: string;
   readonly title: string;
   /** Rows or preference pairs in any format that participants' data may have; the run's task says which. */
   readonly file: string;
-  /** Its columns, where its own names say nothing. */
-  readonly mapping?: ParseOptions['mapping'];
 }
 
 type Task = RunConfig['task'];
-type Readable = Pick<HeldOutFile, 'file' | 'mapping'>;
 
 export interface HeldOutCatalog {
   /** `rows` are those of the task that the file is for. */
@@ -28,6 +26,7 @@ export interface HeldOutCatalog {
 }
 
 export function createHeldOutCatalog(files: readonly HeldOutFile[]): HeldOutCatalog {
+  const countsOf = rememberedCounts();
   const byId = new Map(files.map((file) => [file.id, file]));
   const known = (evaluationId: string): HeldOutFile => {
     const file = byId.get(evaluationId);
@@ -39,20 +38,20 @@ export function createHeldOutCatalog(files: readonly HeldOutFile[]): HeldOutCata
     list: () =>
       Promise.all(
         files.map(async (held) => {
-          const { sft, dpo } = await countRows(held);
+          const { sft, dpo } = await countsOf(held);
           return { id: held.id, title: held.title, rows: Math.max(sft, dpo) };
         }),
       ),
     async requireRows(evaluationId, task) {
       const held = known(evaluationId);
-      const counts = await countRows(held);
+      const counts = await countsOf(held);
       if (counts[task] === 0) throw new FlError('invalid', misfit(held.file, task, counts));
     },
     async set(evaluationId, source, config) {
       const held = known(evaluationId);
       const parsed = await readRows(held, config.task);
       if (parsed.rows.length === 0) {
-        throw new FlError('invalid', misfit(held.file, config.task, await countRows(held)));
+        throw new FlError('invalid', misfit(held.file, config.task, await countsOf(held)));
       }
       const text = await openModelText(source);
       return heldOutSet(parsed, await text.opened(config), text.tokenizer);
@@ -60,21 +59,8 @@ export function createHeldOutCatalog(files: readonly HeldOutFile[]): HeldOutCata
   };
 }
 
-const readRows = async ({ file, mapping }: Readable, task: Task): Promise<ParsedRows> =>
+const readRows = async ({ file, mapping }: CountedFile, task: Task): Promise<ParsedRows> =>
   parseRows(task, await readFile(file), { fileName: basename(file), mapping });
-
-/** Rows that a file has for either task; 0 where it cannot be read as data of that task at all. */
-export async function countRows(held: Readable): Promise<Record<Task, number>> {
-  const count = async (task: Task): Promise<number> => {
-    try {
-      return (await readRows(held, task)).rows.length;
-    } catch (error) {
-      if (error instanceof DataError) return 0;
-      throw error;
-    }
-  };
-  return { sft: await count('sft'), dpo: await count('dpo') };
-}
 
 const WANTED = {
   sft: 'prompts with their responses',
@@ -83,7 +69,7 @@ const WANTED = {
 
 const rows = (count: number): string => `${count} row${count === 1 ? '' : 's'}`;
 
-function misfit(file: string, task: Task, counts: Record<Task, number>): string {
+function misfit(file: string, task: Task, counts: RowCounts): string {
   const other = task === 'dpo' ? 'sft' : 'dpo';
   const has =
     counts[other] > 0 ? `it has ${rows(counts[other])} of ${WANTED[other]}, for ${other} runs` : 'no row is usable';
