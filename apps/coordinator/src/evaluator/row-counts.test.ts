@@ -1,4 +1,4 @@
-import { mkdtemp, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -49,13 +49,14 @@ describe('counts of held-out rows', () => {
   it('are taken anew of a file that was edited, to another size or at another time', async () => {
     const held = { file: await file('edited.jsonl', rows('a', 'b')) };
     const { counts, reads } = counting();
-    await counts(held);
-    const before = await stat(held.file);
+    const then = new Date('2026-01-01T00:00:00Z');
+    await utimes(held.file, then, then);
+    expect(await counts(held)).toEqual({ sft: 2, dpo: 0 });
     await file('edited.jsonl', rows('a', 'b', 'c'));
-    await utimes(held.file, before.atime, before.mtime); // as a copy that keeps times does
+    await utimes(held.file, then, then); // as a copy that keeps times does
     expect(await counts(held)).toEqual({ sft: 3, dpo: 0 });
     await file('edited.jsonl', rows('a', 'a', 'c')); // as long; two rows are the same
-    await utimes(held.file, before.atime, new Date(before.mtimeMs + 2000));
+    await utimes(held.file, then, new Date(then.getTime() + 1));
     expect(await counts(held)).toEqual({ sft: 2, dpo: 0 });
     expect(reads()).toBe(3);
   });

@@ -52,11 +52,11 @@ describe('rows as a model takes them', () => {
   });
 
   it('cut the prompts of pairs as the run says', async () => {
-    const long = { prompt: 'x'.repeat(40), chosen: 'gladly', rejected: 'no' };
+    const long = { prompt: 'x'.repeat(40), chosen: 'g'.repeat(30), rejected: 'no' };
     const parsed = await parseRows('dpo', bytes([long, ...preferred]), named);
     const { data, truncatedRows } = tokeniseTraining(parsed, { ...config, dpo: { maxPromptLength: 5 } }, tokenizer);
     const options = { ...config, tokenizer, maxPromptLength: 5 };
-    const pair = tokenizePair({ turns: [long.prompt], chosen: 'gladly', rejected: 'no' }, options);
+    const pair = tokenizePair({ turns: [long.prompt], chosen: long.chosen, rejected: 'no' }, options);
     if (data.task !== 'dpo' || 'reason' in pair) throw new Error('these are pairs');
     expect(data.pairs[0]).toEqual({ chosen: pair.chosen, rejected: pair.rejected });
     expect([rowCount(data), truncatedRows]).toEqual([4, 1]);
