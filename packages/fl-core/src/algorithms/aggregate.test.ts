@@ -159,7 +159,7 @@ describe('aggregation over encoded updates', () => {
       encodeAlgorithmState({ vectors: { [name]: new Float32Array(length) }, numbers: {} });
     await expect(aggregateUpdates({ ...controlled, updates, algorithmState: state('m', 5) })).rejects.toMatchObject({
       code: 'invalid',
-      message: expect.stringContaining('got vectors m, expected c'),
+      message: expect.stringContaining('scaffold state has no vector "c"; got m'),
     });
     await expect(aggregateUpdates({ ...controlled, updates, algorithmState: state('c', 4) })).rejects.toMatchObject({
       code: 'wrong-shape',

@@ -75,7 +75,7 @@ function controls(
   length?: number,
 ) {
   const ck = vectorOf(own, 'ck', length ?? own.ck?.length ?? 0, 'scaffold client state');
-  return { ck, c: vectorOf(shared, 'c', ck.length, 'scaffold, shared') };
+  return { ck, c: vectorOf(shared, 'c', ck.length, 'the state that scaffold shares') };
 }
 
 /** (1/N) Σ Δc_k, (length), in float64 in the order of participant ids. FlError `invalid` when fewer clients than updates are stated. */

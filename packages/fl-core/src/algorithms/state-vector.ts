@@ -10,10 +10,10 @@ export function vectorOf(
   const vector = vectors?.[name];
   if (vector === undefined) {
     const got = Object.keys(vectors ?? {}).join(', ') || 'none';
-    throw new FlError('invalid', `${whose}: got vectors ${got}, expected ${name}; it belongs to another algorithm`);
+    throw new FlError('invalid', `${whose} has no vector "${name}"; got ${got}; it may belong to another algorithm`);
   }
   if (vector.length !== length) {
-    throw new FlError('wrong-shape', `${whose}: ${name} has ${vector.length} values, expected ${length}`);
+    throw new FlError('wrong-shape', `${whose}: got ${vector.length} values of "${name}", expected ${length}`);
   }
   return vector;
 }

@@ -1,6 +1,6 @@
 import type { Algorithm, AlgorithmState, ClientStep } from '../algorithms/algorithm.ts';
 import { decodeAlgorithmState } from '../algorithms/state-codec.ts';
-import { FlError } from '../error.ts';
+import { vectorOf } from '../algorithms/state-vector.ts';
 
 /**
  * The vectors that `algorithm.shares` names, (length) each, out of the downloaded server state; those of its initial
@@ -14,7 +14,8 @@ export function sharedVectors(
   const { id, shares = [] } = algorithm;
   if (shares.length === 0) return {};
   const { vectors } = downloaded === null ? algorithm.initialState(length) : decodeAlgorithmState(downloaded);
-  return named(vectors, shares, length, `the state of algorithm ${id} that came with the offer`);
+  const whose = `the state of algorithm ${id} that came with the offer`;
+  return Object.fromEntries(shares.map((name) => [name, vectorOf(vectors, name, length, whose)]));
 }
 
 /**
@@ -26,7 +27,7 @@ export function carriedState(algorithm: Algorithm, saved: Uint8Array | undefined
   if (saved === undefined) return initial;
   try {
     const state = decodeAlgorithmState(saved);
-    named(state.vectors, Object.keys(initial.vectors), length, '');
+    for (const name of Object.keys(initial.vectors)) vectorOf(state.vectors, name, length, 'the kept state');
     return state;
   } catch {
     return initial;
@@ -37,32 +38,11 @@ export function carriedState(algorithm: Algorithm, saved: Uint8Array | undefined
 export function withExtras(algorithm: Algorithm, delta: Float32Array, step: ClientStep | undefined): Float32Array {
   const { id, extras = [] } = algorithm;
   if (extras.length === 0) return delta;
-  const given = named(step?.extra ?? {}, extras, delta.length, `the client step of algorithm ${id}`);
+  const whose = `the client step of algorithm ${id}`;
   const vector = new Float32Array(delta.length * (1 + extras.length));
   vector.set(delta);
   extras.forEach((name, e) => {
-    vector.set(given[name] as Float32Array, (e + 1) * delta.length);
+    vector.set(vectorOf(step?.extra, name, delta.length, whose), (e + 1) * delta.length);
   });
   return vector;
-}
-
-function named(
-  vectors: AlgorithmState['vectors'],
-  names: readonly string[],
-  length: number,
-  whose: string,
-): AlgorithmState['vectors'] {
-  return Object.fromEntries(
-    names.map((name) => {
-      const vector = vectors[name];
-      if (vector === undefined) {
-        const got = Object.keys(vectors).join(', ') || 'none';
-        throw new FlError('invalid', `${whose} has no vector "${name}"; got ${got}, expected ${names.join(', ')}`);
-      }
-      if (vector.length !== length) {
-        throw new FlError('wrong-shape', `${whose}: got ${vector.length} values of "${name}", expected ${length}`);
-      }
-      return [name, vector];
-    }),
-  );
 }
