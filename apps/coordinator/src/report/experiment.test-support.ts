@@ -23,8 +23,12 @@ afterAll(() => rm(root, { recursive: true }));
 /** An empty directory, removed after the tests of the file. */
 export const newDirectory = (): Promise<string> => mkdtemp(join(root, 'test-'));
 
-/** What a test says of a cell: its held-out loss and accuracy after the last round, or how many rounds it has so far. */
-export type Told = { readonly loss: number; readonly accuracy: number } | { readonly rounds: number };
+/** What a test says of a cell: its held-out loss and accuracy after the last round, or how many rounds it has so far, or that it
+ * is done without a figure. */
+export type Told =
+  | { readonly loss: number; readonly accuracy: number }
+  | { readonly rounds: number }
+  | { readonly unmeasured: true };
 
 /**
  * Writes a directory as simulations write it, two rounds a cell: after the first the loss is one more than after the last.
@@ -66,13 +70,18 @@ export async function writeExperiment(
     await mkdir(own);
     const heldOut = (more: number): HeldOutMetrics =>
       'loss' in one ? { ...UNTUNED, lossNats: one.loss + more, accuracy: one.accuracy } : UNTUNED;
-    const done = 'loss' in one ? 2 : one.rounds;
+    const done = 'rounds' in one ? one.rounds : 2;
     const rounds = [roundOf(-1, UNTUNED), roundOf(0, heldOut(1)), roundOf(1, heldOut(0))].slice(0, done + 1);
     await writeFile(join(own, METRICS_FILE), rounds.map((round) => `${JSON.stringify(round)}\n`).join(''));
-    if (!('loss' in one)) continue;
+    if ('rounds' in one) continue;
     const result: z.input<typeof cellResult> = {
       ...{ cell: name, kind, algorithm, seed, client, rounds: 2, steps: run.steps, examples: [10, 20] },
-      ...{ untuned: UNTUNED, held_out: heldOut(0), adapter_sha256: `adapter of ${name}`, seconds: 30 * seed },
+      ...{
+        untuned: UNTUNED,
+        held_out: 'loss' in one ? heldOut(0) : null,
+        adapter_sha256: `adapter of ${name}`,
+        seconds: 30 * seed,
+      },
     };
     await writeFile(join(own, RESULT_FILE), JSON.stringify(result));
   }

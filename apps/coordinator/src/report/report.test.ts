@@ -88,6 +88,32 @@ describe('the table', () => {
     expect(rows.find(({ id }) => id === 'local')?.metrics.loss).toEqual({ n: 1, mean: 2, stdDev: null });
   });
 
+  it('says of how many seeds a figure is, and lets none win that lacks one', async () => {
+    const found = await section(BOTH, {
+      ...DONE,
+      'fedavg-seed2': { unmeasured: true },
+      'local-seed2-client1': { unmeasured: true },
+    });
+    const [fedavg, fedprox, local] = ['fedavg', 'fedprox', 'local'].map((id) =>
+      found.rows.find((row) => row.id === id),
+    );
+    expect(fedavg?.metrics.loss).toEqual({ n: 1, mean: 1, stdDev: null });
+    expect(local?.metrics.loss).toEqual({ n: 1, mean: 2, stdDev: null });
+    expect([fedavg, fedprox, local].map((row) => row?.best)).toEqual([[], [], []]);
+    const text = sectionText(found);
+    expect(text).toMatch(/^FedAvg .* 1\.0000 \(n 1\)/m);
+    expect(text).toContain('(n …): so many of the seeds have a figure');
+    expect(sectionText(await section(BOTH, DONE))).not.toContain('(n ');
+  });
+
+  it('says how many steps fewer a client of a federation takes than one alone', async () => {
+    const text = sectionText(await section({ ...BOTH, perRound: 1 }, DONE));
+    expect(text).toContain(
+      '1 of 2 clients are drawn for a round: a client of a federation takes on average 1/2 of the steps',
+    );
+    expect(sectionText(await section(BOTH, DONE))).not.toContain('are drawn for a round');
+  });
+
   it('has a row for what has nothing yet', async () => {
     const found = await section(BOTH, { 'fedavg-seed1': { rounds: 1 } });
     expect(found.rows.map(({ id }) => id)).toContain('fedprox');

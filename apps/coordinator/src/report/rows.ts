@@ -92,12 +92,17 @@ interface RowParts extends Pick<TableRow, 'id' | 'kind' | 'title'> {
 const allOf = (cells: readonly ReadCell[], metric: Metric): number[] =>
   cells.flatMap(({ result }) => figureOf(result?.held_out, metric) ?? []);
 const ofFirst: Figure = (cells, metric) => allOf(cells, metric)[0];
-const ofMean: Figure = (cells, metric) => mean(allOf(cells, metric));
+/** None where a client has no figure: a mean of the others would flatter. */
+const ofAll = (cells: readonly ReadCell[], metric: Metric): number[] => {
+  const values = allOf(cells, metric);
+  return values.length === cells.length ? values : [];
+};
+const ofMean: Figure = (cells, metric) => mean(ofAll(cells, metric));
 /** The best client's figure, or the worst one's. */
 const ofExtreme =
   (best: boolean): Figure =>
   (cells, metric) =>
-    allOf(cells, metric).sort((a, b) => (isBetter(metric, a, b) === best ? -1 : 1))[0];
+    ofAll(cells, metric).sort((a, b) => (isBetter(metric, a, b) === best ? -1 : 1))[0];
 
 function rowOf({ bySeed, figure, ...row }: RowParts, metrics: readonly Metric[], seeds: number): TableRow {
   const values: Record<string, readonly SeedValue[]> = {};
@@ -129,15 +134,16 @@ function rowOf({ bySeed, figure, ...row }: RowParts, metrics: readonly Metric[],
   };
 }
 
-/** Marks the best mean of each column; rows of which fewer seeds are done than of another do not compete with it. */
+/** Marks the best mean of each column; rows with fewer values in it, or fewer seeds done, than another do not compete with it. */
 function withBest(rows: readonly TableRow[], metrics: readonly Metric[]): TableRow[] {
   const rivals = rows.filter(({ kind }) => kind === 'federated' || kind === 'local-mean');
-  const most = Math.max(0, ...rivals.map(({ seeds }) => seeds?.done ?? 0));
+  const mostSeeds = Math.max(0, ...rivals.map(({ seeds }) => seeds?.done ?? 0));
   const best = new Map<string, string[]>();
   for (const metric of metrics) {
+    const most = Math.max(0, ...rivals.map(({ metrics }) => metrics[metric.id]?.n ?? 0));
     const means = rivals.flatMap(({ id, seeds, metrics }) => {
       const found = metrics[metric.id];
-      return found && seeds?.done === most ? [{ id, mean: found.mean }] : [];
+      return found?.n === most && seeds?.done === mostSeeds ? [{ id, mean: found.mean }] : [];
     });
     if (means.length < 2) continue;
     const top = means.reduce((found, one) => (isBetter(metric, one.mean, found.mean) ? one : found));

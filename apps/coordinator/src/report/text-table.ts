@@ -27,13 +27,20 @@ export function tableCells({ rows, metrics }: Section, mark: string): { heads: s
     row.title,
     row.hyper,
     seedsText(row),
-    ...metrics.map(({ id }) => `${spreadText(row.metrics[id])}${row.best.includes(id) ? mark : ''}`),
+    ...metrics.map(({ id }) => `${figureText(row, id)}${row.best.includes(id) ? mark : ''}`),
     ...(sent ? [row.bytesUp, row.bytesDown].map((bytes) => (bytes ? formatBytes(bytes.mean) : '')) : []),
     row.seconds ? formatDuration(row.seconds.mean * 1000) : '',
   ]);
   const used = heads.map((_, i) => i !== 1 || body.some((cells) => cells[1] !== ''));
   const kept = (cells: readonly string[]) => cells.filter((_, i) => used[i]);
   return { heads: kept(heads), body: body.map(kept) };
+}
+
+/** With `(n 2)` where fewer seeds have the figure than are done: the others' adapters had none that is finite. */
+function figureText({ seeds, metrics }: TableRow, id: string): string {
+  const spread = metrics[id];
+  const n = spread?.n ?? 0;
+  return `${spreadText(spread)}${seeds !== null && n < seeds.done ? ` (n ${n})` : ''}`;
 }
 
 /** `3`, or `2 of 3, unfinished`. */
@@ -43,7 +50,7 @@ function seedsText({ seeds }: TableRow): string {
 }
 
 /** How the table is to be read, in sentences. */
-export function tableNotes({ experiment, rows }: Section): string[] {
+export function tableNotes({ experiment, metrics, rows }: Section): string[] {
   const heldOut = experiment.record.held_out_rows;
   const notes = [
     `Held-out figures after the last round (${heldOut} rows), mean ± sample standard deviation over seeds; time of a seed, of local that of a client.`,
@@ -52,6 +59,13 @@ export function tableNotes({ experiment, rows }: Section): string[] {
     notes.push(
       'Local: each client alone with its own rows, as many optimiser steps as one drawn in every round; clients are averaged within a seed, each alike.',
     );
+  const { clients, config } = experiment.record;
+  if (rows.some(({ kind }) => kind === 'local-mean') && config.perRound !== undefined && config.perRound < clients)
+    notes.push(
+      `${config.perRound} of ${clients} clients are drawn for a round: a client of a federation takes on average ${config.perRound}/${clients} of the steps of one alone.`,
+    );
+  if (rows.some((row) => row.seeds && metrics.some(({ id }) => (row.metrics[id]?.n ?? 0) < (row.seeds?.done ?? 0))))
+    notes.push('(n …): so many of the seeds have a figure; the others’ is not finite, or was not measured.');
   if (rows.some(({ kind }) => kind === 'pooled'))
     notes.push('Pooled: all rows in one hand, as many steps as a round’s clients together.');
   return notes;

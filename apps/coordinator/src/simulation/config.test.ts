@@ -29,6 +29,12 @@ test.each([
   ],
   [{ perRound: 5 }, 'perRound: got 5, expected at most the 4 clients'],
   [{ partition: { kind: 'dirichlet' } }, 'partition.alpha'],
+  [{ run: { maxSeqLength: 1 } }, 'run.maxSeqLength: got 1, expected at least 2 tokens'],
+  [{ run: { learningRate: 1e-7 } }, 'run.minLearningRate: got 0.000001, expected at most learningRate'],
+  [
+    { run: { task: 'dpo' as const, maxSeqLength: 16, dpo: { maxPromptLength: 16 } } },
+    'run.dpo.maxPromptLength: got 16, expected less than maxSeqLength (16)',
+  ],
   [{ seeds: [1, 1] }, 'seeds: expected each seed once'],
 ])('%j is refused: %s', (change, message) => {
   const parsed = parseExperiment({ ...BASE, ...change });

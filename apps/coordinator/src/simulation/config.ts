@@ -1,5 +1,5 @@
 import { algorithmSettings, partitionSettings } from '@cotune/fl-core';
-import { type RunConfig, runConfig } from '@cotune/fl-core/protocol';
+import { impossibleSettings, type RunConfig, runConfig } from '@cotune/fl-core/protocol';
 import { z } from 'zod';
 import { unknownKeys } from '../cli/run-settings.ts';
 
@@ -131,5 +131,14 @@ export function parseExperiment(
   }
   const [unknown] = unknownKeys(settings, parsed.data);
   if (unknown !== undefined) return { ok: false, message: `there is no setting "${unknown}": check its spelling` };
+  const [impossible] = impossibleSettings(anyRunOf(parsed.data));
+  if (impossible) return { ok: false, message: `run.${impossible.path}: ${impossible.message}` };
   return { ok: true, config: parsed.data };
 }
+
+/** A run with the settings that all runs of the experiment have. */
+const anyRunOf = (config: ExperimentConfig): RunConfig => {
+  const max = clientsOf(config);
+  const own = { name: config.name, modelId: 'any', algorithm: { id: 'fedavg' }, participants: { min: 1, max } };
+  return runConfig.parse({ ...config.run, ...own });
+};

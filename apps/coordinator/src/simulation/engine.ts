@@ -10,6 +10,7 @@ import { assets } from '../demo/assets.ts';
 import { type HeldOutSet, measure } from '../evaluator/measure.ts';
 import { type ModelText, openModelText } from '../participant/model-text.ts';
 import type { ExperimentConfig } from './config.ts';
+import { experimentChoices, KERNEL_CHOICES_FILE } from './kernel-choices.ts';
 
 /** The one device of a simulation: model and trainer are loaded once, and serve every client, every cell and every evaluation. */
 export interface Engine {
@@ -34,7 +35,7 @@ const MAX_LOSSES = 3;
 /** Opens model and tokenizer; the GPU follows with the first work. `base` is the directory that a relative path starts from. */
 export async function openEngine(
   { model, dtype, run }: Pick<ExperimentConfig, 'model' | 'dtype' | 'run'>,
-  { base, software }: { base: string; software: boolean },
+  { base, out, software }: { base: string; out: string; software: boolean },
 ): Promise<Engine> {
   const modelFrom = modelPath(model, base);
   const source = await openModelFiles(modelFrom, dtype);
@@ -44,7 +45,10 @@ export async function openEngine(
     lora: run.lora,
     load: loadOnGpu,
     longestRow: Math.min(run.maxSeqLength, source.config.maxPositions),
-    tuning: fileTuningStore(join(STATE_DIRECTORY, 'gpu.json')),
+    tuning: experimentChoices(
+      fileTuningStore(join(out, KERNEL_CHOICES_FILE)),
+      fileTuningStore(join(STATE_DIRECTORY, 'gpu.json')),
+    ),
   });
   let measured: { set: HeldOutSet | undefined; metrics: Map<string, HeldOutMetrics> } = {
     set: undefined,

@@ -67,7 +67,7 @@ export async function runExperiment(options: ExperimentOptions): Promise<Experim
   const unlock = await lockDataDir(out);
   let engine: Engine | undefined;
   try {
-    engine = await openEngine(config, { base, software });
+    engine = await openEngine(config, { base, out, software });
     const data = await readExperimentData(config, { text: engine.text, open: options.open, onNotice });
     const record: ExperimentRecord = {
       config,

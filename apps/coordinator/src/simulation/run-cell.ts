@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type HeldOutMetrics, heldOutMetrics, rowCount, type TrainingData } from '@cotune/fl-core';
+import { rowCount, type TrainingData } from '@cotune/fl-core';
 import { adapterLayout } from '@cotune/kernels';
 import { writePeft } from '../cli/export.ts';
 import type { Cell } from './cells.ts';
@@ -10,7 +10,8 @@ import { dealRows, type ExperimentData, selectData } from './data.ts';
 import { readIfThere, writeDirectoryDurably, writeDurably } from './durable-files.ts';
 import type { Engine } from './engine.ts';
 import { requireSame } from './experiment-record.ts';
-import { type Federated, type Federation, federate } from './federate.ts';
+import { type Federation, federate } from './federate.ts';
+import { finalFigures } from './final-figures.ts';
 import { type CellResult, cellResult, METRICS_FILE, RESULT_FILE, STATE_DIRECTORY } from './records.ts';
 import { clientSteps, roundRecords } from './round-records.ts';
 import { parseWritten } from './written-json.ts';
@@ -80,6 +81,7 @@ export async function runCell(dir: string, cell: Cell, work: CellWork): Promise<
     },
   });
   const { state, startSha256, vector } = federated;
+  const { heldOut } = data;
   const records = roundRecords(state, startSha256, layout.length);
   writeMetrics(records);
   await writing;
@@ -97,7 +99,7 @@ export async function runCell(dir: string, cell: Cell, work: CellWork): Promise<
     steps: cell.run.steps,
     examples: clients.map(rowCount),
     untuned: state.baseline,
-    held_out: await finalFigures(federated, work),
+    held_out: heldOut && (await finalFigures(federated, (vector) => engine.evaluate(vector, heldOut))),
     adapter_sha256: state.adapter?.sha256 ?? '',
     client_steps: clientSteps(state),
     experiment_sha256: work.identity,
@@ -116,23 +118,6 @@ const isBegun = async (stateDir: string): Promise<boolean> =>
 async function writeStateIdentity(stateDir: string, identity: string): Promise<void> {
   const path = join(stateDir, IDENTITY_FILE);
   if ((await readIfThere(path)) === undefined) await writeDurably(path, identity);
-}
-
-/**
- * Held-out figures of the last adapter. The last round need not have measured it: it may have kept the model, or not have
- * been due. null without held-out rows, or where the figures are no finite numbers.
- */
-async function finalFigures(
-  { state, startSha256, vector }: Federated,
-  { engine, data }: CellWork,
-): Promise<HeldOutMetrics | null> {
-  const measured = [{ adapterSha256: startSha256, evaluation: state.baseline }, ...state.history].findLast(
-    ({ adapterSha256, evaluation }) => evaluation !== null && adapterSha256 === state.adapter?.sha256,
-  );
-  if (measured) return measured.evaluation;
-  if (!data.heldOut) return null;
-  const figures = heldOutMetrics.safeParse(await engine.evaluate(vector, data.heldOut));
-  return figures.success ? figures.data : null;
 }
 
 /** What the participants of the cell's run hold: everybody's rows in one hand when pooled. */
