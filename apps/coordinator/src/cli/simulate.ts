@@ -51,7 +51,7 @@ async function runSimulate(file: string, options: SimulateOptions): Promise<void
   process.on('SIGINT', interrupt);
   process.on('SIGTERM', interrupt);
   const show = progress();
-  const outcome = await runExperiment({
+  const running = runExperiment({
     config,
     base: dirname(resolve(file)),
     out,
@@ -66,7 +66,7 @@ async function runSimulate(file: string, options: SimulateOptions): Promise<void
     onStep: show.step,
     onJob: options.writeOrder === undefined ? undefined : orderWriter(options.writeOrder),
   });
-  show.end();
+  const outcome = await running.finally(() => show.end());
   conclude(outcome, { file, out, options });
 }
 

@@ -35,3 +35,21 @@ test('mean and sample standard deviation over seeds; the clients of a seed are a
     ['local', '4', '4.0000 ± 2.8284', '0.5000 ± 0.0000', '2.0'],
   ]);
 });
+
+test('a seed without a figure is told, and a client without one leaves its seed without', () => {
+  const none = (name: string, kind: CellResult['kind'], seed: number) => ({
+    ...cell(name, kind, seed, 0),
+    held_out: null,
+  });
+  const table = resultTable([
+    cell('fedavg-seed1', 'federated', 1, 1),
+    none('fedavg-seed2', 'federated', 2),
+    cell('local-seed1-client0', 'local', 1, 1),
+    none('local-seed1-client1', 'local', 1),
+    cell('local-seed2-client0', 'local', 2, 4),
+    cell('local-seed2-client1', 'local', 2, 8),
+  ]);
+  const lines = table.split('\n').map((line) => line.trim().split(/ {2,}/));
+  expect(lines[2]?.slice(0, 3)).toEqual(['fedavg', '2', '1.0000 (n 1)']);
+  expect(lines[3]?.slice(0, 3)).toEqual(['local', '4', '6.0000 (n 1)']);
+});

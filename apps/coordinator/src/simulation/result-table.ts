@@ -1,3 +1,4 @@
+import { mean, spreadOf } from '../report/statistics.ts';
 import type { CellResult } from './records.ts';
 
 /** What all cells of one algorithm or baseline have in common. */
@@ -54,19 +55,17 @@ const seedsOf = (results: readonly CellResult[]): CellResult[][] =>
 const untunedBySeed = (results: readonly CellResult[], { of }: (typeof COLUMNS)[number]) =>
   seedsOf(results).map(([first]) => (first ? of({ ...first, held_out: first.untuned }) : undefined));
 
-const values = (results: readonly CellResult[], of: (result: CellResult) => number | undefined) =>
-  results.flatMap((result) => of(result) ?? []);
-
-function mean(numbers: readonly number[]): number | undefined {
-  return numbers.length === 0 ? undefined : numbers.reduce((sum, value) => sum + value, 0) / numbers.length;
+/** None where a cell has no figure: a mean of the others would flatter. */
+function values(results: readonly CellResult[], of: (result: CellResult) => number | undefined): number[] {
+  const found = results.flatMap((result) => of(result) ?? []);
+  return found.length === results.length ? found : [];
 }
 
-/** `0.8123 ± 0.0100`; sample standard deviation, left out where there is one value. */
+/** `0.8123 ± 0.0100`; sample standard deviation, left out where there is one value. `(n 2)` where seeds have no value. */
 function spread(given: readonly (number | undefined)[], digits: number): string {
-  const numbers = given.flatMap((value) => value ?? []);
-  const middle = mean(numbers);
-  if (middle === undefined) return '–';
-  if (numbers.length < 2) return middle.toFixed(digits);
-  const variance = numbers.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (numbers.length - 1);
-  return `${middle.toFixed(digits)} ± ${Math.sqrt(variance).toFixed(digits)}`;
+  const found = spreadOf(given.flatMap((value) => value ?? []));
+  if (found === undefined) return '–';
+  const { n, stdDev } = found;
+  const deviation = stdDev === null ? '' : ` ± ${stdDev.toFixed(digits)}`;
+  return `${found.mean.toFixed(digits)}${deviation}${n < given.length ? ` (n ${n})` : ''}`;
 }
