@@ -1,28 +1,30 @@
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import {
   decodeVector,
   FlError,
   isOver,
+  type RoundEvent,
   type RoundOffer,
   type RunConfig,
   type RunState,
   type TrainingData,
 } from '@cotune/fl-core';
 import { adapterLayout } from '@cotune/kernels';
-import { openBlobStore } from '../blobs/blob-store.ts';
+import { type BlobStore, openBlobStore } from '../blobs/blob-store.ts';
 import { openPartialFiles } from '../blobs/partial-files.ts';
 import { sweepUploads } from '../blobs/sweep.ts';
 import { UserError } from '../cli/output.ts';
 import type { HeldOutSet } from '../evaluator/measure.ts';
 import { createLog } from '../log.ts';
 import type { RunEngine } from '../run-engine.ts';
-import { openRuns, type Runs } from '../runs.ts';
+import { openRuns, type RunServices, type Runs } from '../runs.ts';
 import { createUploads } from '../sockets/uploads.ts';
 import { openDatabase } from '../store/database.ts';
 import { listRuns, readEvents } from '../store/runs.ts';
 import type { Engine } from './engine.ts';
-import { type JobListener, type VirtualClient, virtualClient } from './virtual-client.ts';
+import { type ClientSurroundings, type JobListener, type VirtualClient, virtualClient } from './virtual-client.ts';
 import { workingClock } from './working-clock.ts';
 
 export interface Federation {
@@ -60,36 +62,21 @@ const participantIdOf = (ordinal: number): string => `p${String(ordinal).padStar
  * FlError when the run cannot finish.
  */
 export async function federate(federation: Federation): Promise<Federated> {
-  const { dir, engine, heldOut, stop } = federation;
+  const { dir, engine } = federation;
   const db = await openDatabase(dir);
-  let closing = () => {};
-  const closed = new Promise<void>((resolve) => {
-    closing = resolve;
-  });
+  const closing = new AbortController();
   let runs: Runs | undefined;
   try {
     const [stored] = await listRuns(db);
     const events = stored ? await readEvents(db, stored.runId) : [];
-    let startSha256 = events.find((event) => event.type === 'started')?.adapter.sha256 ?? null;
     const clock = workingClock(events.at(-1)?.atMs ?? 0);
     const blobs = await openBlobStore(db, dir, clock.now);
     await blobs.clean();
     const partials = await openPartialFiles(dir);
     await sweepUploads({ db, partials, beforeMs: 0 });
 
-    const clients = new Map<string, VirtualClient>();
     const ending = outcome();
-    const given = new AbortController();
-    /** One client after another: the next begins when the one before has trained. */
-    let turn: Promise<unknown> = Promise.resolve();
-    const offered = (participantId: string, offer: RoundOffer) => {
-      turn = turn.then(() => (ending.failed() ? undefined : clientOf(participantId).offer(offer))).catch(ending.fail);
-    };
-    const past = async (state: RunState) => {
-      const [before, last] = [startSha256, ...state.history.map((round) => round.adapterSha256)].slice(-2);
-      if (before && last && before !== last) await blobs.remove('adapter', before);
-    };
-
+    const watched = watch(federation, { events, blobs, ending });
     runs = await openRuns(
       {
         db,
@@ -97,92 +84,138 @@ export async function federate(federation: Federation): Promise<Federated> {
         clock,
         log: createLog('silent'),
         models: { open: async () => engine.source },
-        evaluator: {
-          async evaluate({ vector }) {
-            try {
-              if (!heldOut) throw new Error('there are no held-out rows');
-              return await engine.evaluate(vector, heldOut);
-            } catch (error) {
-              ending.fail(error);
-              await closed; // otherwise the run would go on without the figures
-              throw error;
-            }
-          },
-        },
+        evaluator: evaluatorOf(federation, ending, closing.signal),
         admin: { push: (event) => event.type === 'log' && federation.onNotice(event.message) },
         directory: { publish: async () => undefined },
         logError: () => ending.fail,
       },
       {
         send: (participantId, event, ...payload) => {
-          if (event === 'round:offer') offered(participantId, payload[0] as RoundOffer);
+          if (event === 'round:offer') clients.offer(participantId, payload[0] as RoundOffer);
         },
         toRun: (_runId, event, ..._payload) => {
-          if (event === 'run:state') for (const client of clients.values()) client.participant.onRunState(run.view());
+          if (event === 'run:state') clients.onRunState();
         },
         remove: () => undefined,
       },
-      (event) => {
-        const state = run.state();
-        if (event.type === 'started') startSha256 = event.adapter.sha256;
-        if (event.type === 'started' || event.type === 'aggregated' || event.type === 'evaluated') {
-          federation.onProgress(state, startSha256);
-          past(state).catch(ending.fail);
-        }
-        if (state.phase === 'finished') ending.finish();
-        else if (isOver(state) || state.phase === 'paused') ending.fail(new FlError('wrong-state', `${state.reason}`));
-        else if (nobodyLeft(state))
-          ending.fail(new FlError('incomplete', `round ${state.round + 1}: no client could finish its training`));
-      },
+      (event) => watched.on(event, run.state()),
     );
-    const all = runs;
     const uploads = createUploads({
       db,
       blobs,
       partials,
       now: clock.now,
       maxOpenUploadBytes: Number.MAX_SAFE_INTEGER,
-      dropUpdates: all.dropUpdates,
+      dropUpdates: runs.dropUpdates,
       adapterLength: async ({ config }) => adapterLayout(engine.source.config, config.lora).length,
     });
-    const run: RunEngine = all.list()[0] ?? (await all.create(federation.run));
+    const run: RunEngine = runs.list()[0] ?? (await runs.create(federation.run));
     if (stored && !isDeepStrictEqual(plain(run.state().config), plain(federation.run)))
       throw new UserError(`${dir} holds a run with other settings: remove it to run the cell anew`);
-    const clientOf = (participantId: string): VirtualClient => {
-      const known = clients.get(participantId);
-      if (known) return known;
-      const ordinal = run.state().participants.findIndex((one) => one.participantId === participantId);
-      const data = federation.clients[ordinal];
-      if (!data) throw new FlError('not-found', `no rows for participant ${ordinal} of ${federation.clients.length}`);
-      const { onNotice, onStep, onJob, checkpointEveryMs } = federation;
-      const own = { participantId, ordinal, data, dir: join(dir, 'clients', String(ordinal)) };
-      const { host } = engine;
-      const hooks = { onNotice, onStep, onJob, checkpointEveryMs, fail: ending.fail, failed: ending.failed };
-      const ends = AbortSignal.any([stop, given.signal]);
-      const client = virtualClient(own, { run, blobs, uploads, host, now: clock.now, stop: ends, ...hooks });
-      clients.set(participantId, client);
-      return client;
-    };
-
+    const clients = clientsInTurn(federation, { run, blobs, uploads, now: clock.now }, ending);
     try {
-      if (stored) federation.onProgress(run.state(), startSha256);
+      if (stored) federation.onProgress(run.state(), watched.startSha256());
       if (run.state().phase === 'finished') ending.finish();
-      else await gather(all, run, federation.clients.length, stored !== undefined);
+      else await gather(runs, run, federation.clients.length, stored !== undefined);
       await ending.settled;
-      for (const client of clients.values()) await client.settled();
+      await clients.settled();
     } finally {
-      given.abort();
-      for (const client of clients.values()) await client.close();
+      await clients.close();
     }
     const state = run.state();
     if (!state.adapter) throw new FlError('wrong-state', 'the run finished without an adapter');
-    return { state, startSha256, vector: decodeVector(await blobs.read(state.adapter.sha256)).vector };
+    const { vector } = decodeVector(await blobs.read(state.adapter.sha256));
+    return { state, startSha256: watched.startSha256(), vector };
   } finally {
     const ended = runs?.close();
-    closing();
+    closing.abort();
     await ended;
     await db.destroy();
   }
+}
+
+/** The device measures; where it cannot, the simulation ends. */
+function evaluatorOf({ engine, heldOut }: Federation, ending: Ending, closed: AbortSignal): RunServices['evaluator'] {
+  return {
+    async evaluate({ vector }) {
+      try {
+        if (!heldOut) throw new Error('there are no held-out rows');
+        return await engine.evaluate(vector, heldOut);
+      } catch (error) {
+        ending.fail(error);
+        if (!closed.aborted) await once(closed, 'abort'); // otherwise the run would go on without the figures
+        throw error;
+      }
+    },
+  };
+}
+
+/** Tells progress, lets go of adapters that nobody needs any more, and sees when the run has ended. */
+function watch(
+  federation: Federation,
+  { events, blobs, ending }: { events: readonly RoundEvent[]; blobs: Pick<BlobStore, 'remove'>; ending: Ending },
+) {
+  let startSha256 = events.find((event) => event.type === 'started')?.adapter.sha256 ?? null;
+  const past = async (state: RunState) => {
+    const [before, last] = [startSha256, ...state.history.map((round) => round.adapterSha256)].slice(-2);
+    if (before && last && before !== last) await blobs.remove('adapter', before);
+  };
+  return {
+    startSha256: () => startSha256,
+    on(event: RoundEvent, state: RunState) {
+      if (event.type === 'started') startSha256 = event.adapter.sha256;
+      if (event.type === 'started' || event.type === 'aggregated' || event.type === 'evaluated') {
+        federation.onProgress(state, startSha256);
+        past(state).catch(ending.fail);
+      }
+      if (state.phase === 'finished') ending.finish();
+      else if (isOver(state) || state.phase === 'paused') ending.fail(new FlError('wrong-state', `${state.reason}`));
+      else if (nobodyLeft(state))
+        ending.fail(new FlError('incomplete', `round ${state.round + 1}: no client could finish its training`));
+    },
+  };
+}
+
+/** The participants of the run, made when they are first needed. One after another: the next begins when the one before has trained. */
+function clientsInTurn(
+  federation: Federation,
+  services: Pick<ClientSurroundings, 'run' | 'blobs' | 'uploads' | 'now'>,
+  { fail, failed }: Ending,
+) {
+  const { dir, engine, stop, onNotice, onStep, onJob, checkpointEveryMs } = federation;
+  const { run } = services;
+  const clients = new Map<string, VirtualClient>();
+  const given = new AbortController();
+  const hooks = { onNotice, onStep, onJob, checkpointEveryMs, fail, failed };
+  const surroundings = { ...services, ...hooks, host: engine.host, stop: AbortSignal.any([stop, given.signal]) };
+  let turn: Promise<unknown> = Promise.resolve();
+  const clientOf = (participantId: string): VirtualClient => {
+    const known = clients.get(participantId);
+    if (known) return known;
+    const ordinal = run.state().participants.findIndex((one) => one.participantId === participantId);
+    const data = federation.clients[ordinal];
+    if (!data) throw new FlError('not-found', `no rows for participant ${ordinal} of ${federation.clients.length}`);
+    const own = { participantId, ordinal, data, dir: join(dir, 'clients', String(ordinal)) };
+    const client = virtualClient(own, surroundings);
+    clients.set(participantId, client);
+    return client;
+  };
+  return {
+    offer(participantId: string, offer: RoundOffer) {
+      turn = turn.then(() => (failed() ? undefined : clientOf(participantId).offer(offer))).catch(fail);
+    },
+    onRunState() {
+      for (const client of clients.values()) client.participant.onRunState(run.view());
+    },
+    /** Resolves when nothing of the offered rounds is left to do. */
+    async settled() {
+      for (const client of clients.values()) await client.settled();
+    },
+    async close() {
+      given.abort();
+      for (const client of clients.values()) await client.close();
+    },
+  };
 }
 
 /** As it is read back from the database. */
@@ -212,6 +245,8 @@ function nobodyLeft({ current }: RunState): boolean {
   const gone = new Set(current.departed);
   return current.updates.length === 0 && current.sampled.every((one) => gone.has(one));
 }
+
+type Ending = ReturnType<typeof outcome>;
 
 /** Settles once: finished, failed, or stopped with nothing failed before. */
 function outcome() {
