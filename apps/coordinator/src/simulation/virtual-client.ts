@@ -7,6 +7,7 @@ import {
   type ParticipantStorage,
   type ParticipantTransport,
   type RoundOffer,
+  type RunConfig,
   rowCount,
   storageSlot,
   type TrainingData,
@@ -76,49 +77,16 @@ export function virtualClient(
   around: ClientSurroundings,
 ): VirtualClient {
   const { participantId, ordinal, data, dir } = own;
-  const { run, host, stop, onNotice, onStep } = around;
+  const { run, stop, onNotice } = around;
   const { config } = run.state();
   const storage = failing(fileStorage(dir), around.fail);
   const checkpoints = storageSlot(storage, 'checkpoint');
-  const engine = taskTrainer(host, data, config, {
-    checkpoints: atMostEvery(around.checkpointEveryMs, checkpoints, around.now),
-    onNotice: (message) => onNotice(`client ${ordinal}: ${message}`),
-  });
   let round = 0;
   let work: Work | null = null;
-  let training: Promise<unknown> = Promise.resolve();
-
-  const trainer: LocalTrainer = {
-    train(job) {
-      const trained = train(job);
-      training = trained.catch(() => undefined);
-      return trained;
-    },
-  };
-  const train: LocalTrainer['train'] = async ({ signal, onStep: onRecord, ...job }) => {
-    let steps = 0;
-    try {
-      await around.onJob?.({ ...job, round, ordinal }, data);
-      const trained = await engine.train({
-        ...job,
-        signal: AbortSignal.any([signal, stop]),
-        onStep(record) {
-          steps = record.step;
-          onRecord(record);
-          onStep({ ordinal, round, step: record.step, lossNats: record.lossNats });
-        },
-      });
-      // What was trained so far is in the checkpoint; a part of a round is never sent.
-      if (stop.aborted && steps < job.steps) throw new StoppedError();
-      return trained;
-    } catch (error) {
-      // Divergence is the client's own; everything else would leave it out of a round that it could take part in.
-      if (!(error instanceof ModelError && error.code === 'diverged')) around.fail(error);
-      throw error;
-    } finally {
-      work?.free();
-    }
-  };
+  const { trainer, idle } = clientTrainer({ ...own, config, checkpoints }, around, {
+    round: () => round,
+    free: () => work?.free(),
+  });
   const participant = createParticipant({
     trainer,
     storage,
@@ -170,8 +138,60 @@ export function virtualClient(
     settled: async () => work?.ended,
     async close() {
       participant.onRemoved('the simulation ends');
-      await training;
+      await idle();
     },
+  };
+}
+
+/** Trains for a client, and makes known what no client is to blame for. `idle` resolves when nothing is trained any more. */
+function clientTrainer(
+  own: Pick<TrainingJob, 'ordinal'> & {
+    readonly data: TrainingData;
+    readonly config: RunConfig;
+    readonly checkpoints: Slot;
+  },
+  { host, stop, fail, now, checkpointEveryMs, onJob, onNotice, onStep }: ClientSurroundings,
+  offered: { round(): number; free(): void },
+): { readonly trainer: LocalTrainer; idle(): Promise<unknown> } {
+  const { ordinal, data, config, checkpoints } = own;
+  const engine = taskTrainer(host, data, config, {
+    checkpoints: atMostEvery(checkpointEveryMs, checkpoints, now),
+    onNotice: (message) => onNotice(`client ${ordinal}: ${message}`),
+  });
+  let training: Promise<unknown> = Promise.resolve();
+  const train: LocalTrainer['train'] = async ({ signal, onStep: onRecord, ...job }) => {
+    let steps = 0;
+    try {
+      await onJob?.({ ...job, round: offered.round(), ordinal }, data);
+      const trained = await engine.train({
+        ...job,
+        signal: AbortSignal.any([signal, stop]),
+        onStep(record) {
+          steps = record.step;
+          onRecord(record);
+          onStep({ ordinal, round: offered.round(), step: record.step, lossNats: record.lossNats });
+        },
+      });
+      // What was trained so far is in the checkpoint; a part of a round is never sent.
+      if (stop.aborted && steps < job.steps) throw new StoppedError();
+      return trained;
+    } catch (error) {
+      // Divergence is the client's own; everything else would leave it out of a round that it could take part in.
+      if (!(error instanceof ModelError && error.code === 'diverged')) fail(error);
+      throw error;
+    } finally {
+      offered.free();
+    }
+  };
+  return {
+    trainer: {
+      train(job) {
+        const trained = train(job);
+        training = trained.catch(() => undefined);
+        return trained;
+      },
+    },
+    idle: () => training,
   };
 }
 
