@@ -1,6 +1,9 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { RoundEvent } from '@cotune/fl-core';
 import { expect, test, vi } from 'vitest';
+import { openDatabase } from '../src/store/database.ts';
+import { appendEvent, listRuns, readEvents } from '../src/store/runs.ts';
 import { root, simulate as run } from './simulation.test-support.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -92,6 +95,32 @@ test('a disk that fails a client ends the command, and the same command goes on 
   rmSync(blocked);
   const { results } = await simulate('disk', config);
   expect(results[0]?.adapter_sha256).toBe(whole.results[0]?.adapter_sha256);
+});
+
+test('a run that a full disk paused, or that could not start, is taken up by the same command', async () => {
+  const config = { run: { ...TINY, rounds: 4 } };
+  const whole = await simulate('paused-whole', config);
+  const append = async (out: string, event: RoundEvent) => {
+    const db = await openDatabase(file(out, 'fedavg-seed1', 'state'));
+    const [stored] = await listRuns(db);
+    if (!stored) throw new Error('expected a run');
+    await appendEvent(db, stored.runId, (await readEvents(db, stored.runId)).length, event);
+    await db.destroy();
+  };
+  const stopped = async (out: string, when: (step: { lossNats: number | null }) => boolean) => {
+    const abort = new AbortController();
+    const onStep = (_: unknown, step: { lossNats: number | null }) => when(step) && abort.abort();
+    expect((await simulate(out, config, { stop: abort.signal, onStep })).stopped).toBe(true);
+  };
+  await stopped('paused', ({ lossNats }) => lossNats !== null);
+  await append('paused', { type: 'paused', reason: 'no disk space is left', atMs: 1e9 });
+  const paused = await simulate('paused', config);
+  expect(paused.results[0]?.adapter_sha256).toBe(whole.results[0]?.adapter_sha256);
+
+  await stopped('failed', ({ lossNats }) => lossNats !== null);
+  await append('failed', { type: 'failed', reason: 'the run could not start', atMs: 1e9 });
+  const failed = await simulate('failed', config);
+  expect(failed.results[0]?.adapter_sha256).toBe(whole.results[0]?.adapter_sha256);
 });
 
 test('rows whose prompt is held out are not trained on, and the record and a notice say how many', async () => {

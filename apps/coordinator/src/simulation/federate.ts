@@ -109,14 +109,16 @@ export async function federate(federation: Federation): Promise<Federated> {
       dropUpdates: runs.dropUpdates,
       adapterLength: async ({ config }) => adapterLayout(engine.source.config, config.lora).length,
     });
-    const run: RunEngine = runs.list()[0] ?? (await runs.create(federation.run));
-    if (stored && !isDeepStrictEqual(plain(run.state().config), plain(federation.run)))
+    // A run that could not start has nothing to go on from.
+    const begun = runs.list().find((one) => one.state().phase !== 'failed');
+    const run: RunEngine = begun ?? (await runs.create(federation.run));
+    if (begun && !isDeepStrictEqual(plain(run.state().config), plain(federation.run)))
       throw new UserError(`${dir} holds a run with other settings: remove it to run the cell anew`);
     const clients = clientsInTurn(federation, { run, blobs, uploads, now: clock.now }, ending);
     try {
-      if (stored) federation.onProgress(run.state(), watched.startSha256());
+      if (begun) federation.onProgress(run.state(), watched.startSha256());
       if (run.state().phase === 'finished') ending.finish();
-      else await gather(runs, run, federation.clients.length, stored !== undefined);
+      else await gather(runs, run, federation.clients.length, begun !== undefined);
       await ending.settled;
       await clients.settled();
     } finally {
@@ -169,7 +171,8 @@ function watch(
         past(state).catch(ending.fail);
       }
       if (state.phase === 'finished') ending.finish();
-      else if (isOver(state) || state.phase === 'paused') ending.fail(new FlError('wrong-state', `${state.reason}`));
+      else if (isOver(state)) ending.fail(new FlError('wrong-state', `${state.reason}`));
+      else if (event.type === 'paused') ending.fail(new UserError(event.reason));
       else if (nobodyLeft(state))
         ending.fail(new FlError('incomplete', `round ${state.round + 1}: no client could finish its training`));
     },
@@ -237,6 +240,7 @@ async function gather(runs: Runs, run: RunEngine, clients: number, again: boolea
   });
   await Promise.all(arrivals);
   if (run.state().phase === 'open') await run.dispatch({ type: 'starting' });
+  if (run.state().phase === 'paused') await run.dispatch({ type: 'resumed' }); // the disk was full
 }
 
 /** A round in which everyone has left waits for ever where no time passes. */
