@@ -74,7 +74,7 @@ export function cotune(args: readonly string[], env: Record<string, string> = {}
 
 /** Waits for a condition that another process brings about. */
 export const until = (holds: () => unknown, interval = 20) =>
-  expect.poll(holds, { timeout: 60_000, interval }).toBeTruthy();
+  expect.poll(holds, { timeout: 60_000, interval, message: `waiting for ${holds}` }).toBeTruthy();
 
 export interface ServedRun {
   readonly process: CotuneProcess;

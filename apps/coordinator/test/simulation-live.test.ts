@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { ALGORITHM_IDS, type AlgorithmId, parseRows, type RunConfig, tokeniseTraining } from '@cotune/fl-core';
 import { createTrainer, type Gpu, hostOf, loadModel, type Model, openModelDirectory } from '@cotune/kernels';
 import { directorySource, openNodeGpu } from '@cotune/kernels/node';
@@ -9,9 +6,9 @@ import { openDataSource } from '../src/data-source/open.ts';
 import { assets } from '../src/demo/assets.ts';
 import { taskTrainer } from '../src/participant/local-trainer.ts';
 import { openModelText } from '../src/participant/model-text.ts';
-import { type ExperimentConfigInput, experimentConfig } from '../src/simulation/config.ts';
-import { runExperiment } from '../src/simulation/experiment.ts';
+import type { ExperimentConfigInput } from '../src/simulation/config.ts';
 import { joinRun, openRun, start, untilRun, useHarness } from './harness.ts';
+import { root, simulate } from './simulation.test-support.ts';
 
 useHarness();
 
@@ -27,41 +24,24 @@ const RUN = {
 const SEED = 7;
 const PARTICIPANTS = [1, 2, 3];
 
-let root = '';
 let gpu: Gpu;
 let model: Model;
 beforeAll(async () => {
-  root = mkdtempSync(join(tmpdir(), 'cotune-simulation-'));
   gpu = await openNodeGpu({ allowSoftware: true });
   model = await loadModel(gpu, await openModelDirectory(directorySource(assets.demoModel())));
 });
 afterAll(() => {
   gpu.destroy();
-  rmSync(root, { recursive: true, force: true });
 });
 
 async function simulated(ids: readonly AlgorithmId[], out: string): Promise<(string | undefined)[]> {
-  const config = experimentConfig.parse({
-    name: 'the demo',
-    model: 'demo',
+  const { results, failed } = await simulate(out, {
     data: { train: PARTICIPANTS.map((ordinal) => ({ from: assets.demoShard(ordinal), clients: 1 })) },
+    clients: PARTICIPANTS.length,
     run: RUN,
     perRound: 2,
-    algorithms: ids.map((id) => ({ id })),
+    algorithms: ids.map((id) => ({ id })) as ExperimentConfigInput['algorithms'],
     seeds: [SEED],
-  } as ExperimentConfigInput);
-  const { results, failed } = await runExperiment({
-    config,
-    base: root,
-    out: join(root, out),
-    clientsLimit: null,
-    software: false,
-    resume: false,
-    stop: new AbortController().signal,
-    open: (from) => openDataSource(from, root),
-    onNotice() {},
-    onCell() {},
-    onStep() {},
   });
   expect(failed).toEqual([]);
   return results.map((result) => result.adapter_sha256);

@@ -2,14 +2,10 @@
 export interface PythonRandom {
   /** `getrandbits(count)` for count from 0 to 32: a whole number in [0, 2^count). */
   bits(count: number): number;
-  /** `random()`: uniform in [0, 1) with 53 random bits. */
-  uniform(): number;
   /** `randrange(n)`: uniform whole number in [0, n), for n from 1 to 2³² − 1. */
   integer(n: number): number;
   /** `sample(range(population), k)`: k different whole numbers below `population`, in the order drawn. */
   sample(population: number, k: number): number[];
-  /** `shuffle(list(items))`, as a copy. */
-  shuffle<T>(items: readonly T[]): T[];
 }
 
 const STATE_WORDS = 624;
@@ -33,7 +29,6 @@ export function createPythonRandom(seed: number): PythonRandom {
     requireWhole('bits', count, 0, 32);
     return count === 0 ? 0 : next() >>> (32 - count);
   };
-  const uniform = (): number => ((next() >>> 5) * 0x4000000 + (next() >>> 6)) / 0x20000000000000;
   // As many bits as n has, drawn again while too large.
   const integer = (n: number): number => {
     requireWhole('integer', n, 1, 0xffffffff);
@@ -47,17 +42,7 @@ export function createPythonRandom(seed: number): PythonRandom {
     requireWhole(`sample(${population}, …)`, k, 0, population);
     return population <= poolLimit(k) ? sampleFromPool(integer, population, k) : sampleBySet(integer, population, k);
   };
-  const shuffle = <T>(items: readonly T[]): T[] => {
-    const result = [...items];
-    for (let i = result.length - 1; i > 0; i--) {
-      const j = integer(i + 1);
-      const held = result[i] as T;
-      result[i] = result[j] as T;
-      result[j] = held;
-    }
-    return result;
-  };
-  return { bits, uniform, integer, sample, shuffle };
+  return { bits, integer, sample };
 }
 
 /** The largest population that `sample` lists in full: what a set of k would take, 21 + 4^⌈log₄ 3k⌉ beyond k = 5. */
