@@ -40,7 +40,8 @@ export function createJoinSession(token: string, options: JoinOptions) {
     set(initialJoinState);
     try {
       held = await openSeat(token, options.demoOrdinal);
-      set({ ...(await inspectInvitation(token)), seatName: held.seat.name });
+      const { name, participantId = null } = held.seat;
+      set({ ...(await inspectInvitation(token)), seatName: name, participantId });
     } catch (error) {
       const retry = !(error instanceof InvitationError) || error.retry;
       return taking.fail('This invitation cannot be used', explainFailure(error), retry);

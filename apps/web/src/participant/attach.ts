@@ -11,7 +11,7 @@ export interface Attachment {
   readonly client: Handshake['client'];
   /** The resume token once there is one, before that the invitation. */
   token(): string;
-  onResumeToken(token: string): void;
+  onWelcome(welcome: { readonly resumeToken: string; readonly participantId: string }): void;
   onFinished(run: RunView): void;
   onEnded(ending: Ending): void;
   onRefused(code: string, message: string): void;
@@ -28,7 +28,7 @@ export function attach(api: Remote<TrainerApi>, tracker: Tracker, to: Attachment
   const pass = (deliver: () => Promise<void>) => void started.then(deliver).catch(broken);
   const socket = connectParticipant(to.client, to.token, {
     onWelcome(welcome) {
-      to.onResumeToken(welcome.resumeToken);
+      to.onWelcome(welcome);
       set({ participantId: welcome.participantId });
       tracker.run(welcome.run);
       pass(() => api.welcome(welcome));

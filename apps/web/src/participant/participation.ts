@@ -82,7 +82,7 @@ export function createParticipation({ token, trainer, tracker, place, showResult
       seatKey: key,
       client: { name: seat.name || 'Participant', adapter: adapterName, features: [...features] },
       token: () => place().seat.resumeToken ?? token,
-      onResumeToken: (resumeToken) => change({ resumeToken }),
+      onWelcome: ({ resumeToken, participantId }) => change({ resumeToken, participantId }),
       onFinished: showResult,
       onEnded: end,
       onRefused(code, message) {

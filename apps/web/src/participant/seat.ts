@@ -6,6 +6,8 @@ const seatSchema = z.object({
   name: z.string(),
   /** Absent until the coordinator welcomed us. */
   resumeToken: z.string().optional(),
+  /** Our name in the run's records, so that a reload after the end still finds what we contributed. */
+  participantId: z.string().optional(),
   /** False once the owner stopped or the run ended: a reload then shows the page without joining again. */
   active: z.boolean(),
 });
@@ -25,7 +27,7 @@ export interface SeatKeeper {
   readonly key: string;
   readonly seat: Seat;
   change(change: Partial<Seat>): void;
-  /** Forgets the resume token: the place is gone, and only the invitation can give another. */
+  /** Forgets the resume token and our id: the place is gone, and only the invitation can give another. */
   giveUp(): void;
 }
 

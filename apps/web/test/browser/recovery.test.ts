@@ -45,6 +45,9 @@ describe('recovery', () => {
     expect(await page.getByTestId('receipt').textContent()).toContain('2 of 2');
     await admin.locator('[data-testid=run-page][data-phase=finished]').waitFor();
     expect(await admin.getByTestId('participant-row').count()).toBe(1);
+    await page.reload(); // what this tab contributed is still known after the end
+    await untilPhase(page, ['finished']);
+    expect(await page.getByTestId('receipt').textContent()).toContain('2 of 2');
     expect(wrong).toEqual([]);
     await context.close();
   });

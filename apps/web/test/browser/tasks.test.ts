@@ -93,7 +93,7 @@ describe('preference pairs', () => {
 
 describe('SCAFFOLD', () => {
   it('a reload between rounds keeps the control variate: the adapter has the bits of an undisturbed run', async () => {
-    const numbers = { 'Steps a round': 1, 'Examples a step': 2, 'Tokens an example': 48, Seed: 7 };
+    const numbers = { Rounds: 3, 'Steps a round': 1, 'Examples a step': 2, 'Tokens an example': 48, Seed: 7 };
     const adapters: (string | null)[] = [];
     for (const disturbed of [false, true]) {
       const link = await newRun(disturbed ? 'Reloaded' : 'Undisturbed', numbers, { Algorithm: 'scaffold' });
@@ -109,7 +109,7 @@ describe('SCAFFOLD', () => {
         await first.page.reload();
       }
       await Promise.all([first, second].map(({ page }) => untilPhase(page, ['finished'])));
-      expect(await first.page.getByTestId('receipt').textContent()).toContain('2 of 2');
+      expect(await first.page.getByTestId('receipt').textContent()).toContain('3 of 3');
       adapters.push(await first.page.getByTestId('adapter-sha256').textContent());
       expect(await second.page.getByTestId('adapter-sha256').textContent()).toBe(adapters.at(-1));
       for (const { context } of [first, second]) await context.close();
