@@ -1,4 +1,4 @@
-import { LORA_TARGETS, type LoraTarget } from '@cotune/kernels';
+import { LORA_TARGETS, type LoraTarget, PRECISIONS, type Precision } from '@cotune/kernels';
 import { benchStep, GEOMETRY_NAMES, type GeometryName, geometryConfig, type StepReport } from '@cotune/kernels/bench';
 import { openNodeGpu } from '@cotune/kernels/node';
 import { Command } from 'commander';
@@ -13,7 +13,7 @@ interface StepBenchOptions {
   length?: number;
   steps: number;
   rank: number;
-  precision: 'f32' | 'f16' | 'dp4a';
+  precision: Precision;
   plan: 'a' | 'b' | 'auto';
   attention: 'flash' | 'materialised' | 'auto';
   json?: boolean;
@@ -35,7 +35,7 @@ export function benchStepCommand(): Command {
     .option('--length <n>', 'tokens an example (default: 512, on software adapters 128)', integer(2, 4096))
     .option('--steps <n>', 'measured steps', integer(1), 5)
     .option('--rank <n>', 'LoRA rank on q and v', integer(1, 256), 32)
-    .option('--precision <p>', 'f32, f16 or dp4a', oneOf(['f32', 'f16', 'dp4a']), 'f32')
+    .option('--precision <p>', PRECISIONS.join(', '), oneOf(PRECISIONS), 'f32')
     .option('--plan <plan>', 'a keeps saves, b recomputes, auto', oneOf(['a', 'b', 'auto']), 'auto')
     .option('--attention <kind>', 'flash, materialised or auto', oneOf(['flash', 'materialised', 'auto']), 'auto')
     .option('--json', 'print one JSON object')

@@ -78,7 +78,7 @@ export function withTrainOptions(command: Command): Command {
     .option('--weight-decay <d>', 'decoupled weight decay', decimal(0), 0)
     .option('--template <id>', TEMPLATE_HELP, oneOf(TEMPLATE_CHOICES), 'alpaca')
     .option('--dtype <dtype>', 'weights of a Hugging Face directory: int8 or f32', oneOf(['int8', 'f32']), 'int8')
-    .option('--precision <p>', 'arithmetic of the frozen matmuls: f32, f16, dp4a', oneOf(PRECISIONS), 'f32')
+    .option('--precision <p>', `arithmetic of the frozen matmuls: ${PRECISIONS.join(', ')}`, oneOf(PRECISIONS), 'f32')
     .option(
       '--plan <plan>',
       'a keeps layers for the backward pass, b recomputes them; auto',

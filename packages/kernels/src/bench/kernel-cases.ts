@@ -72,7 +72,7 @@ function matmulCases(gpu: Gpu, arena: Arena, geometry: Geometry, { noise, x, y }
   const { hiddenSize: h, intermediateSize: ff } = geometry;
   const rows = geometry.batch * geometry.seq;
   const alloc = (label: string, elements: number): BufferView => arena.alloc(label, elements);
-  const quantized = createQuantizedRows(alloc, rows, ff);
+  const planes = { dp4a: createQuantizedRows(alloc, rows, ff, 2), dp4a8: createQuantizedRows(alloc, rows, ff, 1) };
   const exponent = arena.alloc('exponents', rows);
   const cases: KernelCase[] = [];
   const shapes = [
@@ -93,7 +93,10 @@ function matmulCases(gpu: Gpu, arena: Arena, geometry: Geometry, { noise, x, y }
     add('int8_matmul_forward', int8, 'f32_gflops', (b) => matmulForward(b, { x, w: int8, y, rows }));
     add('int8_matmul_dx', int8, 'f32_gflops', (b) => matmulBackward(b, { ...backward, w: int8 }));
     add('int8_matmul_forward_dp4a', int8, 'dot4i8_gops', (b) =>
-      matmulForwardDp4a(b, { x: quantized, w: int8, y, rows }),
+      matmulForwardDp4a(b, { x: planes.dp4a, w: int8, y, rows }),
+    );
+    add('int8_matmul_forward_dp4a8', int8, 'dot4i8_gops', (b) =>
+      matmulForwardDp4a(b, { x: planes.dp4a8, w: int8, y, rows }),
     );
     add('f32_matmul_forward', full, 'f32_gflops', (b) => matmulForward(b, { x, w: full, y, rows }));
     add('f32_matmul_dx', full, 'f32_gflops', (b) => matmulBackward(b, { ...backward, w: full }));
@@ -103,14 +106,16 @@ function matmulCases(gpu: Gpu, arena: Arena, geometry: Geometry, { noise, x, y }
       add('int8_matmul_dx_f16', int8, 'f16_gflops', (b) => matmulBackwardF16(b, half));
     }
     if (inputs === h && outputs === h) {
-      cases.push({
-        name: 'quantize_activations',
-        shape: `${rows}×${inputs}`,
-        flops: 3 * rows * inputs,
-        bytes: rows * inputs * 5,
-        peak: 'bandwidth_gbs',
-        record: (b) => quantizeActivations(b, { x, quantized, rows, inputs }),
-      });
+      for (const [precision, quantized] of Object.entries(planes)) {
+        cases.push({
+          name: `quantize_activations_${precision}`,
+          shape: `${rows}×${inputs}`,
+          flops: 3 * rows * inputs,
+          bytes: rows * inputs * (4 + quantized.planes),
+          peak: 'bandwidth_gbs',
+          record: (b) => quantizeActivations(b, { x, quantized, rows, inputs }),
+        });
+      }
     }
   }
   return cases;

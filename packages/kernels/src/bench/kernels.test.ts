@@ -91,7 +91,13 @@ describe('bench kernels', () => {
     const scale = { width: 32, batch: 4, seq: 32 };
     const report = await benchKernels(gpu, { clock, repeats: 1, scale, targetMs: 1 });
     const names = new Set(report.kernels.map(({ name }) => name));
-    for (const name of ['int8_matmul_forward', 'int8_matmul_dx', 'int8_matmul_forward_dp4a', 'f32_matmul_forward']) {
+    for (const name of [
+      'int8_matmul_forward',
+      'int8_matmul_dx',
+      'int8_matmul_forward_dp4a',
+      'int8_matmul_forward_dp4a8',
+      'f32_matmul_forward',
+    ]) {
       expect(report.kernels.filter((kernel) => kernel.name === name).map(({ shape }) => shape)).toEqual([
         '16×128→128',
         '16×128→344',

@@ -1,8 +1,8 @@
 import { type BufferView, createArena } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { LORA_TARGETS, type LoraConfig, type LoraTarget } from '../lora/layout.ts';
-import type { Precision } from '../ops/precision.ts';
-import type { QuantizedRows } from '../ops/quantize_activations.ts';
+import { type Precision, planesOf } from '../ops/precision.ts';
+import type { ActivationPlanes, QuantizedBuffer, QuantizedRows } from '../ops/quantize_activations.ts';
 import type { LlamaConfig } from './config.ts';
 import { type Capacity, countsOf, LOGIT_CHUNK_BYTES, logitRowsOf } from './plan-capacity.ts';
 import { assignSlots, keptElements } from './plan-slots.ts';
@@ -68,7 +68,7 @@ export interface Activations {
   readonly loss: BufferView; // (labelRows) nats
   readonly correct: BufferView; // u32 (labelRows)
   readonly gradients: Gradients | null;
-  /** Scratch of int8 activations, with precision 'dp4a'. */
+  /** Scratch of quantised activations, with precision 'dp4a' or 'dp4a8'. */
   readonly quantized: QuantizedRows | null;
   readonly keep: Keep;
   readonly capacity: Capacity;
@@ -94,6 +94,7 @@ export function createActivations(
 ): Activations {
   const table = tensorTable(config, lora, { keep, precision, flash: capacity.flashTokens > 0 });
   const logitRows = logitRowsOf(config, logitChunkBytes);
+  const planes = planesOf(precision);
   const arena = createArena(gpu.device);
   try {
     const { single, layers } = allocate(arena, table, config.layers, countsOf(capacity, logitRows));
@@ -103,7 +104,7 @@ export function createActivations(
       layers: layers.map((own) => layerSaves(own, lora)),
       logitRows,
       gradients: keep === 'nothing' ? null : gradientsOf(single),
-      quantized: precision === 'dp4a' ? quantizedOf(single) : null,
+      quantized: planes ? quantizedOf(single, planes) : null,
       keep,
       capacity,
       bytes: arena.bytes,
@@ -169,9 +170,10 @@ function gradientsOf(views: Views): Gradients {
   };
 }
 
-function quantizedOf(views: Views): QuantizedRows {
-  const view = (name: keyof QuantizedRows) => viewOf(views, `int8 ${name}`);
+function quantizedOf(views: Views, planes: ActivationPlanes): QuantizedRows {
+  const view = (name: QuantizedBuffer) => viewOf(views, `int8 ${name}`);
   return {
+    planes,
     q: view('q'),
     scale: view('scale'),
     columns: view('columns'),

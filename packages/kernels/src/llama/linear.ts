@@ -7,7 +7,7 @@ import { matmulForwardDp4a } from '../ops/matmul_dp4a.ts';
 import { hasF16, type MatmulForwardF16, matmulBackwardF16, matmulForwardF16 } from '../ops/matmul_f16.ts';
 import { matmulBackwardSubgroup, matmulForwardSubgroup, matrixUnit } from '../ops/matmul_subgroup.ts';
 import type { Matrix } from '../ops/matrix.ts';
-import type { Precision } from '../ops/precision.ts';
+import { type Precision, planesOf } from '../ops/precision.ts';
 import { type QuantizedRows, quantizeActivations } from '../ops/quantize_activations.ts';
 import type { LayerSaves } from './activations.ts';
 import { ModelError } from './error.ts';
@@ -31,14 +31,14 @@ export interface LinearContext {
   readonly rows: number;
   /** Arithmetic of the frozen matmuls. Default 'f32'. */
   readonly precision?: Precision;
-  /** Scratch that 'dp4a' quantises the activations into, for at least `rows` rows of the widest linear's inputs. */
+  /** Scratch that 'dp4a' and 'dp4a8' quantise the activations into, for at least `rows` rows of the widest linear's inputs. */
   readonly quantized?: QuantizedRows | null;
 }
 
 export interface LinearInput {
   readonly x: BufferView;
   readonly y: BufferView;
-  /** x holds what the linearForward before this one read: its int8 copy is used again. */
+  /** x holds what the linearForward before this one read: its quantised copy is used again. */
   readonly sameInput?: boolean;
 }
 
@@ -97,12 +97,15 @@ function frozenForward(context: LinearContext, w: Matrix, { x, y, sameInput = fa
       break;
     case 'dp4a':
       if (w.dtype !== 'int8') {
+    case 'dp4a8':
         throw new ModelError(
           'wrong-dtype',
-          `precision dp4a: got ${w.dtype} weights, expected int8: quantise the model`,
+          `precision ${precision}: got ${w.dtype} weights, expected int8: quantise the model`,
         );
       }
-      if (!quantized) throw new RangeError('precision dp4a: the activations were made without int8 scratch');
+      if (quantized?.planes !== planesOf(precision)) {
+        throw new RangeError(`precision ${precision}: the activations were made without scratch for it`);
+      }
       if (!sameInput) quantizeActivations(b, { x, quantized, rows, inputs: w.cols });
       matmulForwardDp4a(b, { x: quantized, w, y, rows });
       break;

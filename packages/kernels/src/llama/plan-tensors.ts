@@ -1,6 +1,6 @@
 import type { LoraConfig, LoraTarget } from '../lora/layout.ts';
 import { LORA_TARGETS } from '../lora/layout.ts';
-import type { Precision } from '../ops/precision.ts';
+import { type Precision, planesOf } from '../ops/precision.ts';
 import { quantizedRowsElements } from '../ops/quantize_activations.ts';
 import type { LlamaConfig } from './config.ts';
 
@@ -171,9 +171,10 @@ function scratchSpecs(config: LlamaConfig, lora: LoraConfig | null, { keep, prec
     spec('active', intermediateSize, 'token', ['mlp', ...(lora?.targets.includes('down_proj') ? back('mlpBack') : [])]),
     spec('probs', 1, 'score', ['attention', ...back('attentionBack')]),
   ];
-  if (precision === 'dp4a') {
+  const planes = planesOf(precision);
+  if (planes) {
     const inputs = Math.max(hiddenSize, intermediateSize, heads * headDim);
-    const [one, two] = [quantizedRowsElements(1, inputs), quantizedRowsElements(2, inputs)];
+    const [one, two] = [quantizedRowsElements(1, inputs, planes), quantizedRowsElements(2, inputs, planes)];
     for (const name of Object.keys(one) as (keyof typeof one)[]) {
       const perRow = two[name] - one[name];
       specs.push(spec(`int8 ${name}`, perRow || one[name], perRow > 0 ? 'token' : 'one', [...FORWARD, 'head']));

@@ -1,6 +1,7 @@
-// Forward pass of a frozen int8 linear on int8 activations (quantize_activations.ts), four products an instruction:
+// Forward pass of a frozen int8 linear on activations of 8 or 16 bits (quantize_activations.ts), four products an instruction:
 //   y[m, n] = w_scale[n] · (x_scale[m] · Σ_k xq[m, k] · wq[n, k] + Σ_c x[m, c] · wq[n, c])
-// The first sum runs over all inputs in exact i32; c runs over the outlier columns, which are zero in xq, in f32.
+// The first sum runs over all inputs in exact i32, with 16 bits as 256 · Σ high · wq + Σ low · wq, joined in f32 by one
+// multiply-add; c runs over the outlier columns, which are zero in xq, in f32.
 // (LLM.int8, Dettmers et al. 2022, arXiv 2208.07339, eq. 8.) Backward has no counterpart: gradients stay f32 (matmul.ts).
 import type { BufferView } from '../gpu/buffers.ts';
 import type { AdapterKind } from '../gpu/device.ts';
@@ -16,7 +17,7 @@ import workgroupWgsl from './matmul_dp4a_workgroup.wgsl?raw';
 import { type Constants, specialise } from './matmul_unroll.ts';
 import type { Matrix } from './matrix.ts';
 import { rowsOf } from './matrix_rows.ts';
-import { MAX_OUTLIER_COLUMNS, type QuantizedRows } from './quantize_activations.ts';
+import { type ActivationPlanes, MAX_OUTLIER_COLUMNS, type QuantizedRows } from './quantize_activations.ts';
 
 /**
  * tile: a register tile straight from storage, for adapters whose workgroup memory is plain memory (software).
@@ -24,17 +25,26 @@ import { MAX_OUTLIER_COLUMNS, type QuantizedRows } from './quantize_activations.
  */
 export type MatmulDp4aVariant = 'tile' | 'workgroup64' | 'workgroup128';
 
+/** A kernel for each number of planes: the same sums, in tiles of `rows` / planes rows of y. */
 interface Tiling {
-  readonly kernel: ReturnType<typeof define>;
-  /** Rows and columns of y that one workgroup makes. */
+  readonly kernels: Readonly<Record<ActivationPlanes, ReturnType<typeof define>>>;
+  /** Rows of sums (one a plane) and columns of y that one workgroup makes. */
   readonly rows: number;
   readonly columns: number;
 }
 
-const define = (name: string, wgsl: string, constants: Constants) =>
+interface Source {
+  readonly name: string;
+  readonly wgsl: string;
+  readonly constants: Constants;
+  /** Rows of sums of a thread, a multiple of the planes. */
+  readonly tileRows: number;
+}
+
+const define = ({ name, wgsl, constants, tileRows }: Source, planes: ActivationPlanes) =>
   defineKernel({
     name,
-    wgsl: specialise(partsWgsl + wgsl, constants),
+    wgsl: specialise(partsWgsl + wgsl, { ...constants, PLANES: planes, OUTPUT_ROWS: tileRows / planes }),
     params: { rows: 'u32', input_quads: 'u32', outputs: 'u32', limit: 'u32' },
     buffers: {
       xq: 'read',
@@ -47,8 +57,15 @@ const define = (name: string, wgsl: string, constants: Constants) =>
     },
   });
 
+const kernelsOf = (source: Source) => ({ 1: define(source, 1), 2: define(source, 2) }) as const;
+
 const tileOf = (product: string, lanes: number, rows: number, columns: number): Tiling => ({
-  kernel: define('matmul_dp4a_tile', product + tileWgsl, { LANES: lanes, TILE_ROWS: rows, TILE_COLUMNS: columns }),
+  kernels: kernelsOf({
+    name: 'matmul_dp4a_tile',
+    wgsl: product + tileWgsl,
+    constants: { LANES: lanes, TILE_ROWS: rows, TILE_COLUMNS: columns },
+    tileRows: rows,
+  }),
   rows,
   columns: columns * lanes,
 });
@@ -62,7 +79,12 @@ const TILE: Record<AdapterKind, Tiling> = {
 };
 
 const workgroupOf = (tile: number, depth: number): Tiling => ({
-  kernel: define('matmul_dp4a_workgroup', workgroupWgsl, { TILE: tile, DEPTH: depth }),
+  kernels: kernelsOf({
+    name: 'matmul_dp4a_workgroup',
+    wgsl: workgroupWgsl,
+    constants: { TILE: tile, DEPTH: depth },
+    tileRows: tile,
+  }),
   rows: 16 * tile,
   columns: 16 * tile,
 });
@@ -82,7 +104,7 @@ export interface MatmulForwardDp4a {
 }
 
 /**
- * Records y = x·Wᵀ from int8 activations and int8 weights. Throws GpuError 'validation' when W is not int8 or its columns
+ * Records y = x·Wᵀ from quantised activations and int8 weights. Throws GpuError 'validation' when W is not int8 or its columns
  * are no multiple of 4.
  */
 export function matmulForwardDp4a(b: ProgramBuilder, { x, w, y, rows, variant }: MatmulForwardDp4a): void {
@@ -92,14 +114,16 @@ export function matmulForwardDp4a(b: ProgramBuilder, { x, w, y, rows, variant }:
       `matmul dp4a: got ${w.dtype} weights of ${w.rows}×${w.cols}, expected int8 and columns in multiples of 4`,
     );
   }
-  const tiling = tilingFor(b.gpu.adapter.kind, rows, w.rows, variant);
+  const { planes } = x;
+  const tiling = tilingFor(b.gpu.adapter.kind, rows * planes, w.rows, variant);
   const limit = MAX_OUTLIER_COLUMNS;
   const quads = w.cols / 4;
-  for (const { start, count } of rowPieces(b.gpu, rows, 2 * w.rows * w.cols)) {
+  const rowFlops = 2 * planes * w.rows * w.cols;
+  for (const { start, count } of rowPieces(b.gpu, rows, rowFlops)) {
     b.dispatch(
-      tiling.kernel,
+      tiling.kernels[planes],
       {
-        xq: rowsOf(x.q, start, count, quads),
+        xq: rowsOf(x.q, start, count, planes * quads),
         x_scale: rowsOf(x.scale, start, count, 1),
         outliers: x.outliers,
         outlier_x: rowsOf(x.outlierX, start, count, limit),
@@ -108,15 +132,20 @@ export function matmulForwardDp4a(b: ProgramBuilder, { x, w, y, rows, variant }:
         w_scale: w.scale,
       },
       { rows: count, input_quads: quads, outputs: w.rows, limit },
-      [Math.ceil(w.rows / tiling.columns), Math.ceil(count / tiling.rows), 1],
+      [Math.ceil(w.rows / tiling.columns), Math.ceil((count * planes) / tiling.rows), 1],
       {},
-      { flops: 2 * count * w.rows * w.cols },
+      { flops: count * rowFlops },
     );
   }
 }
 
-function tilingFor(kind: AdapterKind, rows: number, outputs: number, variant: MatmulDp4aVariant | undefined): Tiling {
-  const large = rows >= 256 && outputs >= 1024; // enough tiles of 128 to fill a GPU
+function tilingFor(
+  kind: AdapterKind,
+  sumRows: number,
+  outputs: number,
+  variant: MatmulDp4aVariant | undefined,
+): Tiling {
+  const large = sumRows >= 256 && outputs >= 1024; // enough tiles of 128 to fill a GPU
   const chosen = variant ?? (kind !== 'hardware' ? 'tile' : large ? 'workgroup128' : 'workgroup64');
   switch (chosen) {
     case 'tile':

@@ -1,20 +1,23 @@
-// A register tile of TILE_ROWS × TILE_COLUMNS a thread, straight from storage, for adapters whose workgroup memory is plain
-// memory. Neighbouring lanes take neighbouring columns, and the row depends on the workgroup alone.
+// A register tile of TILE_ROWS × TILE_COLUMNS sums a thread, straight from storage, for adapters whose workgroup memory is
+// plain memory. Neighbouring lanes take neighbouring columns, and the row depends on the workgroup alone. The planes of a
+// row are neighbours in the tile: its OUTPUT_ROWS = TILE_ROWS / PLANES.
 @compute @workgroup_size(LANES)
 fn matmul_dp4a_tile(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let first_row = group.y * TILE_ROWS;
+  let first_row = group.y * OUTPUT_ROWS;
   let first_column = group.x * LANES * TILE_COLUMNS + lane;
-  var row: array<u32, TILE_ROWS>;
+  var row: array<u32, OUTPUT_ROWS>;
   var column: array<u32, TILE_COLUMNS>;
   // unroll
-  for (var i = 0u; i < TILE_ROWS; i++) { row[i] = min(first_row + i, params.rows - 1u); }
+  for (var i = 0u; i < OUTPUT_ROWS; i++) { row[i] = min(first_row + i, params.rows - 1u); }
   // unroll
   for (var j = 0u; j < TILE_COLUMNS; j++) { column[j] = min(first_column + j * LANES, params.outputs - 1u); }
   var sums: array<i32, TILE_ROWS * TILE_COLUMNS>;
   for (var quad = 0u; quad < params.input_quads; quad++) {
     var a: array<Quad, TILE_ROWS>;
     // unroll
-    for (var i = 0u; i < TILE_ROWS; i++) { a[i] = quad_of(xq[row[i] * params.input_quads + quad]); }
+    for (var i = 0u; i < TILE_ROWS; i++) { 
+      a[i] = quad_of(xq[(row[i / PLANES] * PLANES + i % PLANES) * params.input_quads + quad]);
+    }
     // unroll
     for (var j = 0u; j < TILE_COLUMNS; j++) {
       let b = quad_of(wq[column[j] * params.input_quads + quad]);
@@ -22,12 +25,17 @@ fn matmul_dp4a_tile(@builtin(workgroup_id) group: vec3u, @builtin(local_invocati
       for (var i = 0u; i < TILE_ROWS; i++) { sums[i * TILE_COLUMNS + j] += product(a[i], b); }
     }
   }
-  var total: array<f32, TILE_ROWS * TILE_COLUMNS>;
+  var total: array<f32, OUTPUT_ROWS * TILE_COLUMNS>;
   // unroll
-  for (var i = 0u; i < TILE_ROWS; i++) {
+  for (var i = 0u; i < OUTPUT_ROWS; i++) {
     let s = x_scale[row[i]];
     // unroll
-    for (var j = 0u; j < TILE_COLUMNS; j++) { total[i * TILE_COLUMNS + j] = s * f32(sums[i * TILE_COLUMNS + j]); }
+    for (var j = 0u; j < TILE_COLUMNS; j++) {
+      var value = 0.0;
+      // unroll
+      for (var p = 0u; p < PLANES; p++) { value = fma(value, 256.0, f32(sums[(i * PLANES + p) * TILE_COLUMNS + j])); }
+      total[i * TILE_COLUMNS + j] = s * value;
+    }
   }
   let count = outliers[0];
   for (var c = 0u; c < count; c++) {
@@ -36,7 +44,7 @@ fn matmul_dp4a_tile(@builtin(workgroup_id) group: vec3u, @builtin(local_invocati
     // unroll
     for (var j = 0u; j < TILE_COLUMNS; j++) { b[j] = weight(column[j], k); }
     // unroll
-    for (var i = 0u; i < TILE_ROWS; i++) {
+    for (var i = 0u; i < OUTPUT_ROWS; i++) {
       let a = outlier_x[row[i] * params.limit + c];
       // unroll
       for (var j = 0u; j < TILE_COLUMNS; j++) { total[i * TILE_COLUMNS + j] = fma(a, b[j], total[i * TILE_COLUMNS + j]); }
@@ -47,7 +55,7 @@ fn matmul_dp4a_tile(@builtin(workgroup_id) group: vec3u, @builtin(local_invocati
     if (first_column + j * LANES < params.outputs) {
       let s = w_scale[column[j]];
       // unroll
-      for (var i = 0u; i < TILE_ROWS; i++) {
+      for (var i = 0u; i < OUTPUT_ROWS; i++) {
         if (first_row + i < params.rows) { y[row[i] * params.outputs + column[j]] = total[i * TILE_COLUMNS + j] * s; }
       }
     }

@@ -2,7 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { randomValues } from '../../test/reference.ts';
 import { ADAPTER_KINDS, runOp } from '../../test/run-op.ts';
 import type { AdapterKind } from '../gpu/device.ts';
-import { MAX_OUTLIER_COLUMNS, quantizeActivations, quantizedRowsElements } from './quantize_activations.ts';
+import {
+  type ActivationPlanes,
+  LARGEST_Q,
+  MAX_OUTLIER_COLUMNS,
+  quantizeActivations,
+  quantizedRowsElements,
+} from './quantize_activations.ts';
 
 /** Ordinary activations, below the threshold, with the given (row, column) → value put in. */
 function activations(rows: number, inputs: number, peaks: readonly (readonly [number, number, number])[]) {
@@ -12,7 +18,8 @@ function activations(rows: number, inputs: number, peaks: readonly (readonly [nu
 }
 
 /** The same algorithm in float64, by its definition. */
-function reference(x: Float32Array, rows: number, inputs: number) {
+function reference(x: Float32Array, { rows, inputs, planes }: Shape) {
+  const step = LARGEST_Q[planes];
   const largest = Array.from({ length: inputs }, (_, k) =>
     Math.max(...Array.from({ length: rows }, (_, m) => Math.abs(x[m * inputs + k] ?? 0))),
   );
@@ -27,7 +34,7 @@ function reference(x: Float32Array, rows: number, inputs: number) {
   for (let m = 0; m < rows; m++) {
     for (let k = 0; k < inputs; k++) {
       const value = Math.abs(x[m * inputs + k] ?? 0);
-      if (!outliers.includes(k)) scale[m] = Math.max(scale[m] ?? 0, value / 127);
+      if (!outliers.includes(k)) scale[m] = Math.max(scale[m] ?? 0, value / step);
     }
     for (let k = 0; k < inputs; k++) {
       const exact = (x[m * inputs + k] ?? 0) / (scale[m] || 1);
@@ -37,8 +44,15 @@ function reference(x: Float32Array, rows: number, inputs: number) {
   return { outliers, scale, q };
 }
 
-async function quantise(x: Float32Array<ArrayBuffer>, rows: number, inputs: number, kind: AdapterKind, times = 1) {
-  const elements = quantizedRowsElements(rows, inputs);
+interface Shape {
+  readonly rows: number;
+  readonly inputs: number;
+  readonly planes: ActivationPlanes;
+}
+
+async function quantise(x: Float32Array<ArrayBuffer>, shape: Shape, kind: AdapterKind, times = 1) {
+  const { rows, inputs, planes } = shape;
+  const elements = quantizedRowsElements(rows, inputs, planes);
   const out = await runOp(
     {
       x,
@@ -48,21 +62,26 @@ async function quantise(x: Float32Array<ArrayBuffer>, rows: number, inputs: numb
       outliers: new Uint32Array(elements.outliers).fill(99),
       outlierX: new Float32Array(elements.outlierX).fill(-1),
     },
-    (b, { x: view, ...quantized }) => {
+    (b, { x: view, ...buffers }) => {
+      const quantized = { planes, ...buffers };
       for (let i = 0; i < times; i++) quantizeActivations(b, { x: view, quantized, rows, inputs });
     },
     kind,
   );
-  return { ...out, bytes: new Int8Array(out.q.buffer) };
+  const bytes = new Int8Array(out.q.buffer);
+  const plane = (index: number) =>
+    Int32Array.from({ length: rows * inputs }, (_, i) => {
+      const row = Math.floor(i / inputs);
+      return bytes[(row * planes + index) * inputs + (i % inputs)] ?? 99;
+    });
+  const [first, low] = [plane(0), plane(planes - 1)];
+  return { ...out, high: first, whole: planes === 1 ? first : first.map((value, i) => 256 * value + (low[i] ?? 99)) };
 }
 
-function expectQuantised(
-  got: Awaited<ReturnType<typeof quantise>>,
-  x: Float32Array,
-  rows: number,
-  inputs: number,
-): readonly number[] {
-  const { outliers, scale, q } = reference(x, rows, inputs);
+/** Everything against float64: the largest outliers in their order, flags, scales, f32 copies, and whole numbers. */
+function expectQuantised(got: Awaited<ReturnType<typeof quantise>>, x: Float32Array, shape: Shape): readonly number[] {
+  const { rows, inputs, planes } = shape;
+  const { outliers, scale, q } = reference(x, shape);
   expect([...got.outliers.subarray(0, 1 + outliers.length)]).toEqual([outliers.length, ...outliers]);
   expect([...got.columns]).toEqual(Array.from({ length: inputs }, (_, k) => (outliers.includes(k) ? 1 : 0)));
   for (let m = 0; m < rows; m++) {
@@ -72,14 +91,19 @@ function expectQuantised(
       expect(got.outlierX[m * MAX_OUTLIER_COLUMNS + c]).toBe(column === undefined ? 0 : x[m * inputs + column]);
     }
   }
-  // Rounded to the nearest step, but for the last bit of the division.
-  q.forEach((exact, i) => {
-    expect(Math.abs((got.bytes[i] ?? 99) - exact)).toBeLessThanOrEqual(0.5 + 1e-4);
+  // Rounded to the nearest step, but for the last bits of the division, which grow with q.
+  const off = [...q].flatMap((exact, i) => {
+    const whole = got.whole[i] ?? Number.NaN;
+    return Math.abs(whole - exact) <= 0.5 + 1e-6 * LARGEST_Q[planes] ? [] : [{ i, exact, whole }];
   });
+  expect(off).toEqual([]);
+  expect(Math.max(...got.high.map(Math.abs))).toBeLessThanOrEqual(127); // low may be −128
   return outliers;
 }
 
-describe.each(ADAPTER_KINDS)('int8 activations, as on %s', (kind) => {
+const WAYS = ADAPTER_KINDS.flatMap((kind) => ([1, 2] as const).map((planes) => ({ kind, planes })));
+
+describe.each(WAYS)('activations in $planes planes, as on $kind', ({ kind, planes }) => {
   it.each([
     [1, 4],
     [3, 20],
@@ -89,7 +113,8 @@ describe.each(ADAPTER_KINDS)('int8 activations, as on %s', (kind) => {
   ] as const)('%i × %i without outliers', async (rows, inputs) => {
     const x = activations(rows, inputs, []);
     x.fill(0, (rows - 1) * inputs); // a row of zeros, as padding is
-    expect(expectQuantised(await quantise(x, rows, inputs, kind), x, rows, inputs)).toEqual([]);
+    const shape = { rows, inputs, planes };
+    expect(expectQuantised(await quantise(x, shape, kind), x, shape)).toEqual([]);
   });
 
   it('takes columns above the threshold out, the largest first', async () => {
@@ -100,28 +125,58 @@ describe.each(ADAPTER_KINDS)('int8 activations, as on %s', (kind) => {
       [0, 57, 6.0000005], // the first float above
       [3, 58, 6],
     ]);
-    expect(expectQuantised(await quantise(x, 9, 132, kind), x, 9, 132)).toEqual([131, 0, 57]);
+    expect(
+      expectQuantised(await quantise(x, { rows: 9, inputs: 132, planes }, kind), x, { rows: 9, inputs: 132, planes }),
+    ).toEqual([131, 0, 57]);
   });
 
   it('gives the same on scratch that was used before', async () => {
     const x = activations(9, 132, [[2, 131, -40]]);
-    expectQuantised(await quantise(x, 9, 132, kind, 3), x, 9, 132);
+    expectQuantised(await quantise(x, { rows: 9, inputs: 132, planes }, kind, 3), x, { rows: 9, inputs: 132, planes });
   });
 
   it('keeps the largest of too many, and lets the scale grow for the rest', async () => {
     const count = MAX_OUTLIER_COLUMNS + 9;
     const peaks = Array.from({ length: count }, (_, i) => [i % 5, 3 * i, 8 + ((i * 7) % 20)] as const); // with equal sizes
     const x = activations(5, 132, peaks);
-    const outliers = expectQuantised(await quantise(x, 5, 132, kind), x, 5, 132);
+    const outliers = expectQuantised(await quantise(x, { rows: 5, inputs: 132, planes }, kind), x, {
+      rows: 5,
+      inputs: 132,
+      planes,
+    });
     expect(outliers).toHaveLength(MAX_OUTLIER_COLUMNS);
-    const { scale } = reference(x, 5, 132);
-    expect(Math.max(...scale)).toBeGreaterThan(8 / 127);
+    const { scale } = reference(x, { rows: 5, inputs: 132, planes });
+    expect(Math.max(...scale)).toBeGreaterThan(8 / LARGEST_Q[planes]);
   });
 
   it('takes a NaN for an outlier, so that it reaches the loss', async () => {
     const x = activations(3, 20, [[1, 7, Number.NaN]]);
-    const got = await quantise(x, 3, 20, kind);
+    const got = await quantise(x, { rows: 3, inputs: 20, planes }, kind);
     expect([...got.outliers.subarray(0, 2)]).toEqual([1, 7]);
     expect(got.outlierX[MAX_OUTLIER_COLUMNS]).toBeNaN();
+  });
+
+  it('gives a row’s largest the largest number there is, whatever its sign and size', async () => {
+    const [rows, inputs] = [61, 8];
+    const sizes = randomValues(5, rows, 1).map((value, m) => (Math.abs(value) + 1e-3) * 2 ** -(m % 30)); // below the threshold
+    const x = Float32Array.from({ length: rows * inputs }, (_, i) => {
+      const size = sizes[Math.floor(i / inputs)] ?? 0;
+      return [size, -size, -size, size / 3, 0, -size / 256, size / 512, -size / 7][i % inputs] ?? 0;
+    });
+    const shape = { rows, inputs, planes };
+    const got = await quantise(x, shape, kind);
+    expectQuantised(got, x, shape);
+    const largest = LARGEST_Q[planes];
+    for (let m = 0; m < rows; m++) {
+      expect([...got.whole.subarray(m * inputs, m * inputs + 3)]).toEqual([largest, -largest, -largest]);
+    }
+  });
+
+  it('takes one huge value of a row out, so that the others keep their steps', async () => {
+    const shape = { rows: 7, inputs: 36, planes };
+    const x = activations(7, 36, [[4, 33, -1e30]]);
+    const got = await quantise(x, shape, kind);
+    expect(expectQuantised(got, x, shape)).toEqual([33]);
+    expect(Math.max(...got.scale)).toBeLessThanOrEqual(6 / LARGEST_Q[planes]);
   });
 });

@@ -1,9 +1,12 @@
-// Activations in int8 for `dot4I8Packed`, after LLM.int8 (Dettmers et al. 2022, arXiv 2208.07339, §3): one scale a row (token),
-//   scale[m] = max_k |x[m, k]| / 127 ;  q[m, k] = round(x[m, k] / scale[m])
+// Activations in whole numbers for `dot4I8Packed`, after LLM.int8 (Dettmers et al. 2022, arXiv 2208.07339, §3): one scale a
+// row (token),
+//   scale[m] = max_k |x[m, k]| / largest ;  q[m, k] = round(x[m, k] / scale[m])
 // over all columns but the outliers, the columns with an |x| > 6 anywhere in the batch: one such value would leave its whole
 // row a few steps. Outlier columns are zero in q and keep their f32 values beside it. They are found on the GPU, without
 // read-back. Where more columns than MAX_OUTLIER_COLUMNS pass the threshold, those with the largest |x| are the outliers and
-// the others go into int8 like everything else: their rows get a larger scale, and nothing is clipped.
+// the others go into q like everything else: their rows get a larger scale, and nothing is clipped.
+// One plane is int8, with 127 for the largest. Two planes are 16 bits for twice the products, q = 256 · high + low, both
+// int8: with low in [−128, 127] the largest whose high stays within ±127 is 127 · 256 + 127.
 import type { BufferView } from '../gpu/buffers.ts';
 import { defineKernel } from '../gpu/kernel.ts';
 import { gridFor, type ProgramBuilder } from '../gpu/program.ts';
@@ -19,11 +22,18 @@ export const MAX_OUTLIER_COLUMNS = 32;
 /** |x| above which a column is an outlier, from LLM.int8 §3.2. */
 export const OUTLIER_THRESHOLD = 6;
 
-/** Activations x (rows, inputs) in int8 with their outlier columns beside them; scratch, overwritten by every use. */
+/** Int8 numbers that an activation is made of: 1 is 8 bits, 2 is 16. */
+export type ActivationPlanes = 1 | 2;
+
+/** |q| of the largest activation of a row. */
+export const LARGEST_Q = { 1: 127, 2: 127 * 256 + 127 } as const satisfies Record<ActivationPlanes, number>;
+
+/** Activations x (rows, inputs) in int8 planes with their outlier columns beside them; scratch, overwritten by every use. */
 export interface QuantizedRows {
-  /** Packed 4 along the inputs per u32, little end first, zero in outlier columns: (rows, inputs / 4). */
+  readonly planes: ActivationPlanes;
+  /** Packed 4 along the inputs per u32, little end first, zero in outlier columns: (rows, planes, inputs / 4), high first. */
   readonly q: BufferView;
-  /** Row scales (rows): x[m, k] ≈ q[m, k] · scale[m] outside of outlier columns. */
+  /** Row scales (rows): x[m, k] ≈ (256 · high + low) · scale[m], with one plane q · scale, outside of outlier columns. */
   readonly scale: BufferView;
   /** u32 (inputs), 1 for outlier columns. */
   readonly columns: BufferView;
@@ -33,13 +43,16 @@ export interface QuantizedRows {
   readonly outlierX: BufferView;
 }
 
+export type QuantizedBuffer = Exclude<keyof QuantizedRows, 'planes'>;
+
 /** Elements (4 bytes each) of every buffer of QuantizedRows for up to `rows` rows of up to `inputs` values. */
 export function quantizedRowsElements(
   rows: number,
   inputs: number,
-): { readonly [name in keyof QuantizedRows]: number } {
+  planes: ActivationPlanes,
+): { readonly [name in QuantizedBuffer]: number } {
   return {
-    q: rows * Math.ceil(inputs / 4),
+    q: rows * planes * Math.ceil(inputs / 4),
     scale: rows,
     columns: inputs,
     outliers: 1 + MAX_OUTLIER_COLUMNS,
@@ -52,9 +65,11 @@ export function createQuantizedRows(
   alloc: (label: string, elements: number) => BufferView,
   rows: number,
   inputs: number,
+  planes: ActivationPlanes,
 ): QuantizedRows {
-  const elements = quantizedRowsElements(rows, inputs);
+  const elements = quantizedRowsElements(rows, inputs, planes);
   return {
+    planes,
     q: alloc('int8 activations', elements.q),
     scale: alloc('int8 activation scales', elements.scale),
     columns: alloc('outlier flags', elements.columns),
@@ -91,7 +106,7 @@ const quantize = defineKernel({
 export interface QuantizeActivations {
   /** (rows, inputs) */
   readonly x: BufferView;
-  /** Overwritten; its buffers hold at least quantizedRowsElements(rows, inputs). */
+  /** Overwritten; its buffers hold at least quantizedRowsElements(rows, inputs, its planes). */
   readonly quantized: QuantizedRows;
   readonly rows: number;
   /** A multiple of 4. */
@@ -100,10 +115,10 @@ export interface QuantizeActivations {
   readonly threshold?: number | undefined;
 }
 
-/** Records x → int8 rows, their scales and outlier columns. */
+/** Records x → rows of whole numbers in int8 planes, their scales and outlier columns. */
 export function quantizeActivations(b: ProgramBuilder, options: QuantizeActivations): void {
   const { x, quantized, rows, inputs, threshold = OUTLIER_THRESHOLD } = options;
-  const { q, scale, columns, outliers, outlierX } = quantized;
+  const { q, scale, columns, outliers, outlierX, planes } = quantized;
   const quads = inputs / 4;
   const limit = MAX_OUTLIER_COLUMNS;
   b.clear({ ...columns, size: inputs * 4 });
@@ -113,5 +128,6 @@ export function quantizeActivations(b: ProgramBuilder, options: QuantizeActivati
   b.dispatch(select, { columns, outliers }, { inputs, limit, threshold }, [1, 1, 1], lanes);
   const { grid, overrides } = rowDispatch(b.gpu, rows);
   const buffers = { x, columns, outliers, q, scale, outlier_x: outlierX };
-  b.dispatch(quantize, buffers, { rows, input_quads: quads, limit }, grid, overrides);
+  const made = { ...overrides, PLANES: planes, LARGEST: LARGEST_Q[planes] };
+  b.dispatch(quantize, buffers, { rows, input_quads: quads, limit }, grid, made);
 }

@@ -28,18 +28,20 @@ interface GoldenCase {
 /**
  * Against PyTorch in float64: the largest relative L2 error of the gradient of each tensor and of all together, and the
  * smallest cosine of the update that five AdamW steps make. Largest and smallest seen on llvmpipe by printing them: f16
- * 2.2e-3, 1e-3 and 0.9999; dp4a 5.1e-2, 2.3e-2 and 0.9971. Rounding a row of 32 values to int8 leaves 0.5 % of it as noise
- * at each of 14 linears, and AdamW's first steps are signs: an element whose gradient is near zero counts like any other.
+ * 4.0e-3, 2.5e-3 and 0.9997; dp4a 5.7e-4, 3.9e-4 and 0.9999999 (1.9e-4 and 9.7e-5 where plan B keeps its saves in f32);
+ * dp4a8 5.1e-2, 2.3e-2 and 0.9971. f16 and dp4a are held to the 2e-2 and 0.999 of a precision that keeps the loss, dp4a to
+ * what it reaches. dp4a8 misses them on rows of 32 values: rounded to int8 they have 0.5 % of noise at each of 14 linears,
+ * and AdamW's first steps are signs: an element whose gradient is near zero counts like any other.
  */
 const BOUNDS = {
-  f16: { tensor: 2e-2, whole: 2e-2, update: 0.999 },
-  dp4a: { tensor: 6e-2, whole: 3e-2, update: 0.996 },
+  f16: { tensor: 2e-2, whole: 2e-2, update: 0.999, loss: 2e-2 },
+  dp4a: { tensor: 2e-3, whole: 1e-3, update: 0.99999, loss: 1e-4 },
+  dp4a8: { tensor: 6e-2, whole: 3e-2, update: 0.996, loss: 2e-2 },
 } as const;
-const LOSS_TOLERANCE = 2e-2;
 
 const { cases } = goldenFile('tiny.json') as { readonly cases: readonly GoldenCase[] };
 const ways = cases.flatMap((expected) => {
-  const precisions = expected.name === 'int8' ? (['f16', 'dp4a'] as const) : (['f16'] as const); // dp4a needs int8 weights
+  const precisions = expected.name === 'int8' ? (['f16', 'dp4a', 'dp4a8'] as const) : (['f16'] as const); // those need int8 weights
   const plans = ['a', 'b'] as const;
   return precisions.flatMap((precision) => plans.map((plan) => ({ name: expected.name, expected, precision, plan })));
 });
@@ -71,7 +73,7 @@ describe.each(ways)('the $name Llama in $precision against PyTorch, plan $plan',
   it('gives the loss and every LoRA gradient by name', async () => {
     const { model, trainer, destroy } = await setUp();
     const { lossNats } = await trainer.evaluate(batch);
-    expect(Math.abs(lossNats / expected.lossNats - 1)).toBeLessThan(LOSS_TOLERANCE);
+    expect(Math.abs(lossNats / expected.lossNats - 1)).toBeLessThan(BOUNDS[precision].loss);
     const gradients = await trainer.gradients(batch);
     const all = new Float32Array(gradients.length);
     for (const { name, offset, shape } of adapterLayout(model.config, lora).tensors) {
@@ -89,7 +91,7 @@ describe.each(ways)('the $name Llama in $precision against PyTorch, plan $plan',
     const { clipNorm, weightDecay } = training;
     for (const { learningRate, lossNats } of training.steps) {
       const step = await trainer.step(batch, { learningRate, clipNorm, weightDecay });
-      expect(Math.abs(step.lossNats / lossNats - 1)).toBeLessThan(LOSS_TOLERANCE);
+      expect(Math.abs(step.lossNats / lossNats - 1)).toBeLessThan(BOUNDS[precision].loss);
     }
     const moved = (await trainer.adapter()).map((w, i) => w - (vector[i] ?? 0));
     const target = floatsOf(training.adapter).map((w, i) => w - (vector[i] ?? 0));

@@ -1,7 +1,7 @@
 import type { Product } from './product.ts';
 
 /** What is rounded: nothing, the weights, or weights and activations. Sums are f32 or wider in all of them. */
-export type Arithmetic = 'f32' | 'int8 weights' | 'int8 × int8';
+export type Arithmetic = 'f32' | 'int8 weights' | 'int8 × int8' | 'int16 × int8';
 
 /** One way of one library to compute a product whose inputs already lie on the GPU. */
 export interface Contestant {
@@ -28,4 +28,9 @@ export async function finished(device: GPUDevice): Promise<void> {
 }
 
 /** Largest relative error with which a contestant still counts as computing the product. */
-export const TOLERANCE: Record<Arithmetic, number> = { f32: 1e-4, 'int8 weights': 1e-4, 'int8 × int8': 5e-2 };
+export const TOLERANCE: Record<Arithmetic, number> = {
+  f32: 1e-4,
+  'int8 weights': 1e-4,
+  'int8 × int8': 5e-2,
+  'int16 × int8': 1e-3,
+};

@@ -25,7 +25,16 @@ interface Way {
 const FORWARD: readonly Way[] = [
   { method: 'matmulForward', arithmetic: 'int8 weights', prepare: (arena, p) => forward(int8Matrix(arena, p), p) },
   { method: 'matmulForward', arithmetic: 'f32', prepare: (arena, p) => forward(f32Matrix(arena, p), p) },
-  { method: 'quantizeActivations + matmulForwardDp4a', arithmetic: 'int8 × int8', prepare: dp4a },
+  {
+    method: 'quantizeActivations + matmulForwardDp4a',
+    arithmetic: 'int8 × int8',
+    prepare: (arena, p) => dp4a(arena, p, 1),
+  },
+  {
+    method: 'quantizeActivations + matmulForwardDp4a',
+    arithmetic: 'int16 × int8',
+    prepare: (arena, p) => dp4a(arena, p, 2),
+  },
 ];
 const BACKWARD: readonly Way[] = [
   { method: 'matmulBackward', arithmetic: 'int8 weights', prepare: (arena, p) => backward(int8Matrix(arena, p), p) },
@@ -52,10 +61,10 @@ function backward(w: Matrix, { m }: Product): Record {
 }
 
 /** Quantising the activations counts, as it does in MatMulNBits. */
-function dp4a(arena: Arena, product: Product): Record {
+function dp4a(arena: Arena, product: Product, planes: 1 | 2): Record {
   const { m: rows, k: inputs } = product;
   const w = int8Matrix(arena, product);
-  const quantized = createQuantizedRows((label, elements) => arena.alloc(label, elements), rows, inputs);
+  const quantized = createQuantizedRows((label, elements) => arena.alloc(label, elements), rows, inputs, planes);
   return (b, x, y) => {
     quantizeActivations(b, { x, quantized, rows, inputs });
     matmulForwardDp4a(b, { x: quantized, w, y, rows });
