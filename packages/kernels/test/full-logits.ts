@@ -5,6 +5,7 @@ import { recordForward } from '../src/llama/forward.ts';
 import { recordLogits } from '../src/llama/head.ts';
 import { requiredCapacity } from '../src/llama/plan-capacity.ts';
 import type { Model } from '../src/llama/weights.ts';
+import { uploadVector } from '../src/lora/flat-vector.ts';
 import type { AdapterLayout } from '../src/lora/layout.ts';
 
 /** Logits (tokens, vocab) at every position of one sequence, by the forward pass that training uses. */
@@ -21,7 +22,7 @@ export async function fullLogits(
   const capacity = requiredCapacity(config, shape, { attention: 'materialised', bindingBytes });
   const acts = createActivations(gpu, config, capacity, { lora, keep: 'nothing' });
   const b = createProgramBuilder(gpu);
-  const bound = adapter && { layout: adapter.layout, vector: arena.upload('adapter', adapter.vector), gradient: null };
+  const bound = adapter && { layout: adapter.layout, vector: uploadVector(arena, gpu.device, adapter), gradient: null };
   recordForward({ b, model, adapter: bound, dropout: null, acts, shape });
   recordLogits({ b, model, acts, shape });
   const program = await b.finish('full forward');

@@ -51,14 +51,15 @@ describe.each([
     await add(`${w.dtype} backward`, flops, (b) => matmulBackward(b, { dy: y, w, dx: x, rows, accumulate: false }));
   }
   const rank = 8;
-  const length = rank * (inputs + outputs);
-  const adapter = { adapter: random('adapter', length), aOffset: 0, bOffset: rank * inputs };
-  const lora = { x, z: random('z', rows * rank), ...adapter, rows, inputs, outputs, rank, scale: 1e-6 };
+  const matrix = (name: string, wide: number) => ({ view: random(name, rank * wide), offset: 0 });
+  const matrices = { a: matrix('A', inputs), b: matrix('B', outputs) };
+  const lora = { x, z: random('z', rows * rank), ...matrices, rows, inputs, outputs, rank, scale: 1e-6 };
   const gradients = {
     dy: y,
     dx: random('dx', rows * inputs),
     dz: random('dz', rows * rank),
-    dAdapter: random('dA', length),
+    da: matrix('dA', inputs),
+    db: matrix('dB', outputs),
   };
   const pair = 2 * rows * rank * (inputs + outputs);
   await add('LoRA forward, rank 8', pair, (b) => loraForward(b, { ...lora, y }));

@@ -1,6 +1,7 @@
 import { type Arena, createArena, writeView } from '../gpu/buffers.ts';
 import { createProgramBuilder, type Program } from '../gpu/program.ts';
 import { createReadback, type Readback } from '../gpu/readback.ts';
+import { uploadVector } from '../lora/flat-vector.ts';
 import type { AdapterLayout } from '../lora/layout.ts';
 import { uniform } from '../lora/uniform.ts';
 import { sampleToken } from '../ops/sample.ts';
@@ -107,7 +108,7 @@ async function createDecoder(
   const arena = createArena(gpu.device);
   const lora = adapterData?.layout.config ?? null;
   const adapter: AdapterBuffers | null = adapterData
-    ? { layout: adapterData.layout, vector: arena.upload('adapter', adapterData.vector), gradient: null }
+    ? { layout: adapterData.layout, vector: uploadVector(arena, gpu.device, adapterData), gradient: null }
     : null;
   const prompt = { batch: 1, seq: promptLength, labelRows: 1 };
   const bindingBytes = gpu.device.limits.maxStorageBufferBindingSize;

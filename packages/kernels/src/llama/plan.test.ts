@@ -28,8 +28,8 @@ describe('memory of Llama-2-7B, rank 32 on q and v, 4 × 512 tokens', () => {
     expect(a.saves).toBe(32 * 2048 * (4 * 4096 + 2 * (4 * 4096 + 2 * 11008) + 4 * 2 * 32) + 32 * 4); // and no lse
     expect(b.saves).toBe(32 * 2048 * 4 * 4096);
     expect(a.optimizer / (4 * 4 * 32 * 4 * 32 * 4096)).toBeCloseTo(1, 3);
-    for (const { weights: w, optimizer, saves, scratch, total } of [a, b]) {
-      expect(w + optimizer + saves + scratch).toBe(total);
+    for (const { weights: w, optimizer, saves, scratch, readBack, total } of [a, b]) {
+      expect(w + optimizer + saves + scratch + readBack).toBe(total);
     }
   });
 

@@ -2,7 +2,7 @@ import { adapterLayout, type LoraConfig } from '../lora/layout.ts';
 import type { Precision } from '../ops/precision.ts';
 import { modelTensors, storedBytes } from '../quantize/model-tensors.ts';
 import type { LlamaConfig } from './config.ts';
-import { adapterElements } from './plan-adapter.ts';
+import { adapterBuffers, type Corrections, type PlannedBuffer, pairElements } from './plan-adapter.ts';
 import {
   type AttentionKind,
   type Capacity,
@@ -15,7 +15,9 @@ import { assignSlots, keptElements } from './plan-slots.ts';
 import { keepOf, type Plan, tensorTable } from './plan-tensors.ts';
 
 /** What decides how much GPU memory a training step takes. */
-export interface PlanRequest {
+export interface PlanRequest extends Corrections {
+  /** Default 'sft'. With 'dpo' the rows hold the responses of pairs, both of a pair in one micro-batch. */
+  readonly task?: 'sft' | 'dpo' | undefined;
   /** Storage type of the weights. */
   readonly dtype: 'int8' | 'f32';
   readonly precision: Precision;
@@ -37,12 +39,14 @@ export interface MemoryPlan {
   readonly batch: number;
   readonly seq: number;
   readonly weights: number;
-  /** Adapter, gradient and AdamW's moments. */
+  /** Adapter, gradient and AdamW's moments; w₀ and drift where asked for. */
   readonly optimizer: number;
   /** What the layers keep for their backward passes. */
   readonly saves: number;
-  /** Everything that layers and head share, the chunk of logits included. */
+  /** Everything that layers and head share, the chunk of logits included, and what DPO knows of its pairs. */
   readonly scratch: number;
+  /** The buffer through which a checkpoint reads adapter and moments. */
+  readonly readBack: number;
   /** One chunk of logits, in memory that it shares with other scratch. */
   readonly logits: number;
   readonly total: number;
@@ -58,22 +62,18 @@ export function planMemory(config: LlamaConfig, lora: LoraConfig, request: PlanR
   const { dtype, batch, seq, attention, plan, bindingBytes = DEFAULT_BINDING_BYTES } = request;
   const shape = { batch, seq, labelRows: request.labelRows ?? batch * seq };
   const capacity = requiredCapacity(config, shape, { attention, bindingBytes });
-  const { saves, scratch, logits, buffers } = activationBytes(config, lora, capacity, request);
+  const { saves, scratch: shared, logits, buffers } = activationBytes(config, lora, capacity, request);
   const weights = weightBuffers(config, dtype);
-  const vectors = Object.entries(adapterElements(adapterLayout(config, lora).length));
-  const optimizer = vectors.map(([name, elements]) => ({ name, bytes: elements * 4 }));
-  const parts = { weights: sumBytes(weights), optimizer: sumBytes(optimizer), saves, scratch };
+  const { optimizer, readBack } = adapterBuffers(adapterLayout(config, lora), request, bindingBytes);
+  const pairs = Object.values(pairElements(request.task === 'dpo' ? capacity.labelRows : 0));
+  const scratch = shared + 4 * pairs.reduce((sum, elements) => sum + elements, 0);
+  const parts = { weights: sumBytes(weights), optimizer: sumBytes(optimizer), saves, scratch, readBack };
+  const total = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
   const largestBuffer = [...weights, ...optimizer, ...buffers].reduce((a, b) => (b.bytes > a.bytes ? b : a));
-  const total = parts.weights + parts.optimizer + saves + scratch;
   return { plan, batch, seq, ...parts, logits, total, largestBuffer };
 }
 
-interface Buffer {
-  readonly name: string;
-  readonly bytes: number;
-}
-
-function sumBytes(buffers: readonly Buffer[]): number {
+function sumBytes(buffers: readonly PlannedBuffer[]): number {
   return buffers.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
@@ -83,7 +83,12 @@ export function activationBytes(
   lora: LoraConfig,
   capacity: Capacity,
   { plan, precision, logitChunkBytes = LOGIT_CHUNK_BYTES }: Pick<PlanRequest, 'plan' | 'precision' | 'logitChunkBytes'>,
-): { readonly saves: number; readonly scratch: number; readonly logits: number; readonly buffers: readonly Buffer[] } {
+): {
+  readonly saves: number;
+  readonly scratch: number;
+  readonly logits: number;
+  readonly buffers: readonly PlannedBuffer[];
+} {
   const table = tensorTable(config, lora, {
     keep: keepOf(plan, precision),
     precision,
@@ -103,7 +108,7 @@ export function activationBytes(
   };
 }
 
-function weightBuffers(config: LlamaConfig, dtype: 'int8' | 'f32'): Buffer[] {
+function weightBuffers(config: LlamaConfig, dtype: 'int8' | 'f32'): PlannedBuffer[] {
   const tensors = modelTensors(config).flatMap((tensor) => {
     const bytes = storedBytes(tensor, dtype);
     if (dtype === 'f32' || tensor.kind === 'norm') return [{ name: tensor.name, bytes }];

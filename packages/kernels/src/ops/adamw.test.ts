@@ -66,7 +66,7 @@ describe('adamw', () => {
     for (let t = 1; t <= 5; t++) {
       const g = randomValues(10 + t, length, t === 3 ? scale / 1e6 : scale);
       state = await runOp({ ...state, g, step: stepValues(t, h) }, (b, views) => {
-        sumSquares(b, { ...views, x: views.g, length });
+        sumSquares(b, { ...views, x: [{ view: views.g, length }] });
         adamw(b, { ...views, sumSquares: views.total, length, beta1, beta2, eps });
       });
       reference(w, g, m, v, t, h);

@@ -17,10 +17,10 @@ export const affineCorrectionKernel = defineValueKernels({
 export interface AffineCorrection {
   readonly grad: BufferView;
   readonly w: BufferView;
-  /** The adapter that the round started from. */
-  readonly w0: BufferView;
-  /** Zeros where the algorithm has none. */
-  readonly drift: BufferView;
+  /** The adapter that the round started from; null: no proximal term. */
+  readonly w0: BufferView | null;
+  /** Null: none. */
+  readonly drift: BufferView | null;
   /** STEP values; `mu` is used. */
   readonly step: BufferView;
   /** Elements of each vector. */
@@ -31,5 +31,7 @@ export interface AffineCorrection {
 export function affineCorrection(b: ProgramBuilder, options: AffineCorrection): void {
   const { grad, w, w0, drift, step, length } = options;
   const { kernel, values } = widest(affineCorrectionKernel, length);
-  b.dispatch(kernel, { grad, w, w0, drift, step }, { values }, gridFor(values, 64));
+  const bound = { grad, w, w0: w0 ?? w, drift: drift ?? w, step }; // every binding must hold something
+  const overrides = { PROXIMAL: w0 ? 1 : 0, DRIFT: drift ? 1 : 0 };
+  b.dispatch(kernel, bound, { values }, gridFor(values, 64), overrides);
 }

@@ -6,6 +6,9 @@ struct Params { values: u32 }
 @group(0) @binding(4) var<storage, read> drift: array<Value>; // (values)
 @group(0) @binding(5) var<storage, read> step: array<f32>; // STEP values
 
+override PROXIMAL: bool = true;
+override DRIFT: bool = true;
+
 const MU = 7u;
 
 @compute @workgroup_size(64)
@@ -15,5 +18,9 @@ fn affine_correction(
   @builtin(local_invocation_index) local: u32,
 ) {
   let i = (group.y * groups.x + group.x) * 64u + local;
-  if (i < params.values) { grad[i] += step[MU] * (w[i] - w0[i]) + drift[i]; }
+  if (i >= params.values) { return; }
+  var correction = Value();
+  if (PROXIMAL) { correction += step[MU] * (w[i] - w0[i]); }
+  if (DRIFT) { correction += drift[i]; }
+  grad[i] += correction;
 }

@@ -112,7 +112,9 @@ async function run(shape: Shape, probability: number, variant: LoraVariant) {
     z: arena.alloc('z', rows * rank),
     dz: arena.alloc('dz', rows * rank),
   };
-  const op = { ...views, ...shape, aOffset, bOffset, variant, dropout: { probability, step, salt: SALT } };
+  const matrices = { a: { view: views.adapter, offset: aOffset }, b: { view: views.adapter, offset: bOffset } };
+  const gradients = { da: { view: views.dAdapter, offset: aOffset }, db: { view: views.dAdapter, offset: bOffset } };
+  const op = { ...views, ...matrices, ...gradients, ...shape, variant, dropout: { probability, step, salt: SALT } };
   const b = createProgramBuilder(gpu);
   loraForward(b, op);
   loraBackward(b, op);

@@ -2,7 +2,7 @@
 //   forward:  z = drop(x) Aᵀ ;  y += scale · z Bᵀ
 //   backward: dB += scale · dyᵀ z ;  dz = scale · dy B ;  dA += dzᵀ drop(x) ;  dx += drop′(dz A)
 // Three kernels do all six products: `down` (wide → rank), `up` (rank → wide) and `outer` (a sum over rows); strides tell
-// A from B inside the flat adapter.
+// A from B. Each binds one of the matrices and nothing of the adapter's others.
 import type { BufferView } from '../gpu/buffers.ts';
 import type { Grid, ProgramBuilder } from '../gpu/program.ts';
 import { type LoraVariant, loraKernels } from './lora_kernels.ts';
@@ -18,6 +18,12 @@ export interface Dropout {
   readonly salt: number;
 }
 
+/** A matrix of the adapter or of its gradient: what is bound, and the element of that at which the matrix begins. */
+export interface AdapterMatrix {
+  readonly view: BufferView;
+  readonly offset: number;
+}
+
 interface LoraShape {
   readonly rows: number;
   readonly inputs: number;
@@ -25,12 +31,8 @@ interface LoraShape {
   readonly rank: number;
   /** alpha / rank */
   readonly scale: number;
-  /** The flat adapter vector. */
-  readonly adapter: BufferView;
-  /** First element of A (rank, inputs) in the adapter. */
-  readonly aOffset: number;
-  /** First element of B (outputs, rank) in the adapter. */
-  readonly bOffset: number;
+  readonly a: AdapterMatrix; // (rank, inputs)
+  readonly b: AdapterMatrix; // (outputs, rank)
   readonly dropout?: Dropout | undefined;
   /** By default the one that suits the adapter. */
   readonly variant?: LoraVariant | undefined;
@@ -47,14 +49,14 @@ export interface LoraForward extends LoraShape {
 
 /** Records z = drop(x) Aᵀ and y += scale · z Bᵀ. */
 export function loraForward(b: ProgramBuilder, op: LoraForward): void {
-  const { x, y, z, adapter, rows, inputs, outputs, rank, scale } = op;
+  const { x, y, z, rows, inputs, outputs, rank, scale } = op;
   const [a, bMatrix] = slices(op);
   const { down, up } = loraKernels(b.gpu.adapter.kind, op.variant);
   const { step, params, overrides } = dropoutOf(op.dropout, x);
   const off = dropoutOf(undefined, z);
   b.dispatch(
     down.kernel,
-    { x, adapter, z, step },
+    { x, adapter: a.view, z, step },
     { rows, inputs, rank, offset: a.offset, input_stride: a.wide, rank_stride: a.rank, scale: 1, ...params },
     tiles(rows / down.rows, rank / down.ranks),
     overrides,
@@ -62,7 +64,7 @@ export function loraForward(b: ProgramBuilder, op: LoraForward): void {
   );
   b.dispatch(
     up.kernel,
-    { z, adapter, y, step: off.step },
+    { z, adapter: bMatrix.view, y, step: off.step },
     {
       rows,
       outputs,
@@ -90,47 +92,57 @@ export interface LoraBackward extends LoraShape {
   readonly dx: BufferView;
   /** (rows, rank), scratch, overwritten. */
   readonly dz: BufferView;
-  /** Flat like `adapter`; the slices of A and B are added to. */
-  readonly dAdapter: BufferView;
+  readonly da: AdapterMatrix; // (rank, inputs), added to
+  readonly db: AdapterMatrix; // (outputs, rank), added to
 }
 
 /** Records dB += scale · dyᵀ z, dz = scale · dy B, dA += dzᵀ drop(x) and dx += drop′(dz A). */
 export function loraBackward(b: ProgramBuilder, op: LoraBackward): void {
-  const { x, z, dy, dx, dz, adapter, dAdapter, rows, inputs, outputs, rank, scale } = op;
+  const { x, z, dy, dx, dz, da, db, rows, inputs, outputs, rank, scale } = op;
   const [a, bMatrix] = slices(op);
   const { down, up, outer } = loraKernels(b.gpu.adapter.kind, op.variant);
   const { step, params, overrides } = dropoutOf(op.dropout, x);
   const off = dropoutOf(undefined, z);
-  const bStrides = { offset: bMatrix.offset, rank_stride: bMatrix.rank };
-  const aStrides = { offset: a.offset, rank_stride: a.rank };
   b.dispatch(
     outer.kernel,
-    { wide: dy, narrow: z, grad: dAdapter, step: off.step },
-    { rows, columns: outputs, rank, column_stride: bMatrix.wide, ...bStrides, scale, ...off.params },
+    { wide: dy, narrow: z, grad: db.view, step: off.step },
+    {
+      ...{ rows, columns: outputs, rank, offset: db.offset, column_stride: bMatrix.wide, rank_stride: bMatrix.rank },
+      ...{ scale, ...off.params },
+    },
     tiles(outputs / outer.columns, rank / outer.ranks),
     {},
     { flops: 2 * rows * rank * outputs },
   );
   b.dispatch(
     down.kernel,
-    { x: dy, adapter, z: dz, step: off.step },
-    { rows, inputs: outputs, rank, input_stride: bMatrix.wide, ...bStrides, scale, ...off.params },
+    { x: dy, adapter: bMatrix.view, z: dz, step: off.step },
+    {
+      ...{ rows, inputs: outputs, rank, offset: bMatrix.offset, input_stride: bMatrix.wide, rank_stride: bMatrix.rank },
+      ...{ scale, ...off.params },
+    },
     tiles(rows / down.rows, rank / down.ranks),
     {},
     { flops: 2 * rows * rank * outputs },
   );
   b.dispatch(
     outer.kernel,
-    { wide: x, narrow: dz, grad: dAdapter, step },
-    { rows, columns: inputs, rank, column_stride: a.wide, ...aStrides, scale: 1, ...params },
+    { wide: x, narrow: dz, grad: da.view, step },
+    {
+      ...{ rows, columns: inputs, rank, offset: da.offset, column_stride: a.wide, rank_stride: a.rank },
+      ...{ scale: 1, ...params },
+    },
     tiles(inputs / outer.columns, rank / outer.ranks),
     overrides,
     { flops: 2 * rows * rank * inputs },
   );
   b.dispatch(
     up.kernel,
-    { z: dz, adapter, y: dx, step },
-    { rows, outputs: inputs, rank, output_stride: a.wide, ...aStrides, scale: 1, ...params },
+    { z: dz, adapter: a.view, y: dx, step },
+    {
+      ...{ rows, outputs: inputs, rank, offset: a.offset, output_stride: a.wide, rank_stride: a.rank },
+      ...{ scale: 1, ...params },
+    },
     tiles(inputs / up.columns, rows / up.rows),
     overrides,
     { flops: 2 * rows * rank * inputs },
@@ -141,11 +153,11 @@ function tiles(x: number, y: number): Grid {
   return [Math.ceil(x), Math.ceil(y), 1];
 }
 
-/** Where A and B lie in the flat vector: the element distance of neighbours along the wide side and along the rank. */
-function slices({ aOffset, bOffset, inputs, rank }: LoraShape) {
+/** A and B with the element distance of neighbours along the wide side and along the rank; gradients lie alike. */
+function slices({ a, b, inputs, rank }: LoraShape) {
   return [
-    { offset: aOffset, wide: 1, rank: inputs },
-    { offset: bOffset, wide: rank, rank: 1 },
+    { ...a, wide: 1, rank: inputs },
+    { ...b, wide: rank, rank: 1 },
   ] as const;
 }
 

@@ -6,7 +6,7 @@ import { sumSquares, sumSquaresPartials } from './sum_squares.ts';
 it.each([1, 21, 4099, 70_001])('sums the squares of %i values', async (length) => {
   const x = randomValues(length, length + 5, 3); // five more that must not count
   const buffers = { x, partials: unwritten(sumSquaresPartials(length)), total: unwritten(1) };
-  const { total } = await runOp(buffers, (b, views) => sumSquares(b, { ...views, length }));
+  const { total } = await runOp(buffers, (b, views) => sumSquares(b, { ...views, x: [{ view: views.x, length }] }));
   expectAllClose(total, [x.subarray(0, length).reduce((sum, value) => sum + value * value, 0)]);
 });
 

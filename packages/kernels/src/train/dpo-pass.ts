@@ -3,7 +3,8 @@ import type { Gpu } from '../gpu/device.ts';
 import { recordBackward } from '../llama/backward.ts';
 import { type Pass, recordForward } from '../llama/forward.ts';
 import { recordLoss, recordWeightedGradient } from '../llama/head.ts';
-import { dpo, dpoWeights, OUTCOME_ELEMENTS } from '../ops/dpo.ts';
+import { pairElements } from '../llama/plan-adapter.ts';
+import { dpo, dpoWeights } from '../ops/dpo.ts';
 import { sequenceLogProb } from '../ops/sequence_log_prob.ts';
 import { labelBucket, type PaddedBatch } from './batch.ts';
 
@@ -28,12 +29,13 @@ export interface PairBuffers {
 
 export function createPairBuffers(gpu: Gpu, labelRows: number): PairBuffers {
   const arena = createArena(gpu.device);
+  const elements = pairElements(labelRows);
   return {
-    policy: arena.alloc('policy log-probabilities', labelRows),
-    reference: arena.alloc('reference log-probabilities', labelRows),
-    outcome: arena.alloc('outcomes of pairs', (labelRows / 2) * OUTCOME_ELEMENTS),
-    weight: arena.alloc('gradient weights of pairs', labelRows / 2),
-    rowWeight: arena.alloc('gradient weights of label rows', labelRows),
+    policy: arena.alloc('policy log-probabilities', elements.policy),
+    reference: arena.alloc('reference log-probabilities', elements.reference),
+    outcome: arena.alloc('outcomes of pairs', elements.outcome),
+    weight: arena.alloc('gradient weights of pairs', elements.weight),
+    rowWeight: arena.alloc('gradient weights of label rows', elements.rowWeight),
     labelRows,
     bytes: arena.bytes,
     destroy: () => arena.destroy(),

@@ -3,6 +3,7 @@ import type { Gpu } from '../gpu/device.ts';
 import type { Readback } from '../gpu/readback.ts';
 import type { LlamaConfig } from '../llama/config.ts';
 import { ModelError } from '../llama/error.ts';
+import type { FlatVector } from '../lora/flat-vector.ts';
 import { OUTCOME, OUTCOME_ELEMENTS } from '../ops/dpo.ts';
 import { checkExamples, labelCount, type PaddedBatch, type TokenizedExample, trainedLength } from './batch.ts';
 import type { PairBuffers } from './dpo-pass.ts';
@@ -72,6 +73,7 @@ export interface PairEngine {
   readonly readback: Readback;
   readonly optimizer: Optimizer;
   readonly pack: PackOptions;
+  readVector(vector: FlatVector): Promise<Float32Array<ArrayBuffer>>;
   queued<T>(work: () => Promise<T>): Promise<T>;
 }
 
@@ -79,7 +81,7 @@ export interface PairEngine {
 const EVALUATED_PAIRS = 64;
 
 export function createPairTraining(engine: PairEngine): PairTraining {
-  const { gpu, config, programs, readback, optimizer, queued } = engine;
+  const { gpu, config, programs, readback, optimizer, readVector, queued } = engine;
   const pack = (pairs: readonly PreferencePair[]): PaddedBatch[] =>
     packBatch(
       pairs.flatMap(({ chosen, rejected }) => [chosen, rejected]),
@@ -142,7 +144,7 @@ export function createPairTraining(engine: PairEngine): PairTraining {
       queued(async () => {
         await accumulate(batch, { learningRate: 0, ...options });
         await readback.read();
-        return gpu.readF32(optimizer.gradient, optimizer.gradient.size / 4);
+        return readVector(optimizer.gradient);
       }),
     evaluatePairs: (pairs, options) =>
       queued(async () => {

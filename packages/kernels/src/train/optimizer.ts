@@ -1,7 +1,9 @@
-import { type BufferView, createArena, writeView } from '../gpu/buffers.ts';
+import { type Arena, type BufferView, createArena, writeView } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { createProgramBuilder, type Program } from '../gpu/program.ts';
-import { adapterElements } from '../llama/plan-adapter.ts';
+import { ADAPTER_VECTORS, type AdapterVector, heldVectors, optimizerElements } from '../llama/plan-adapter.ts';
+import { allocVector, type FlatVector, segmentsOf } from '../lora/flat-vector.ts';
+import type { AdapterLayout } from '../lora/layout.ts';
 import { mix32 } from '../lora/uniform.ts';
 import { adamw, addDrift } from '../ops/adamw.ts';
 import { affineCorrection } from '../ops/affine_correction.ts';
@@ -37,19 +39,17 @@ export interface OptimizerState {
   readonly t: number;
 }
 
-/** The flat vectors of a training run and the programs that update them. All have `length` elements. */
-export interface Optimizer {
-  readonly vector: BufferView;
-  readonly gradient: BufferView;
-  readonly m: BufferView;
-  readonly v: BufferView;
-  /** w₀ of the proximal term. */
-  readonly reference: BufferView;
-  readonly drift: BufferView;
+/** What a training run holds beside weights and activations. The vectors are cut into pieces alike. */
+interface Held extends Readonly<Record<AdapterVector, FlatVector>> {
+  readonly partials: BufferView;
   /** Σ g² after the affine correction and before clipping. */
   readonly sumSquares: BufferView; // (1)
   readonly step: BufferView; // STEP values
   readonly bytes: number;
+}
+
+/** The flat vectors of a training run and the programs that update them. */
+export interface Optimizer extends Omit<Held, 'partials'> {
   hasDrift: boolean;
   /** Steps taken so far. */
   t: number;
@@ -61,82 +61,31 @@ export interface Optimizer {
   destroy(): void;
 }
 
-export function createOptimizer(gpu: Gpu, length: number): Optimizer {
+/** `bufferBytes`: the most that one buffer of a vector takes; longer vectors are cut between tensors. */
+export function createOptimizer(gpu: Gpu, layout: AdapterLayout, bufferBytes: number): Optimizer {
   const arena = createArena(gpu.device);
-  const elements = adapterElements(length);
-  const once = (label: string) => {
-    let view: BufferView | undefined;
-    return () => {
-      view ??= arena.alloc(label, length);
-      return view;
-    };
-  };
-  const [reference, drift, zeros] = [once('reference adapter'), once('drift'), once('no drift')];
-  const vectors: Vectors = {
-    vector: arena.alloc('adapter', elements.adapter),
-    gradient: arena.alloc('adapter gradient', elements.gradient),
-    m: arena.alloc('AdamW m', elements.m),
-    v: arena.alloc('AdamW v', elements.v),
-    partials: arena.alloc('sum of squares, partial', elements.partials),
-    sumSquares: arena.alloc('sum of squares', elements.sumSquares),
-    step: arena.alloc('step values', elements.step),
-    // Plain training needs none of these three: they are made, full of zeros, when something first asks for them.
-    get reference() {
-      return reference();
-    },
-    get drift() {
-      return drift();
-    },
-    get zeros() {
-      return zeros();
-    },
-  };
-  const values = new Float32Array(STEP_ELEMENTS);
-  const seed = new Uint32Array(values.buffer, STEP.dropoutSeed * 4, 1);
-  const programs = new Map<UpdateKind, Promise<Program>>();
-  const optimizer: Optimizer = {
-    vector: vectors.vector,
-    gradient: vectors.gradient,
-    m: vectors.m,
-    v: vectors.v,
-    sumSquares: vectors.sumSquares,
-    step: vectors.step,
-    get reference() {
-      return reference();
-    },
-    get drift() {
-      return drift();
-    },
-    get bytes() {
-      return arena.bytes;
-    },
+  const held = hold(arena, layout, bufferBytes);
+  const upload = stepWriter(gpu.device, held.step);
+  const programs = new Map<string, Promise<Program>>();
+  // Into `held`, whose getters must go on being getters.
+  const optimizer: Optimizer = Object.assign(held, {
     hasDrift: false,
     t: 0,
-    writeStep(options, scale, micro) {
-      const t = optimizer.t + 1;
-      values[STEP.learningRate] = options.learningRate;
-      values[STEP.biasCorrection1] = 1 - ADAMW.beta1 ** t;
-      values[STEP.biasCorrection2] = 1 - ADAMW.beta2 ** t;
-      values[STEP.clipNorm] = options.clipNorm ?? 0;
-      values[STEP.inverseLabelTokens] = 'labelTokens' in scale ? 1 / scale.labelTokens : 0;
-      values[STEP.inversePairs] = 'pairs' in scale ? 1 / scale.pairs : 0;
-      values[STEP.beta] = 'pairs' in scale ? scale.beta : 0;
-      values[STEP.weightDecay] = options.weightDecay ?? 0;
-      values[STEP.mu] = options.mu ?? 0;
-      seed[0] = mix32((options.dropoutSeed ?? 0) + Math.imul(micro, 0x9e3779b1)); // each micro-batch masks differently
-      writeView(gpu.device, vectors.step, values);
+    writeStep(options: StepOptions, scale: LossScale, micro: number) {
+      upload(optimizer.t + 1, options, scale, micro);
     },
     clearGradient() {
       const encoder = gpu.device.createCommandEncoder();
-      encoder.clearBuffer(vectors.gradient.buffer);
+      for (const { view } of held.gradient.pieces) encoder.clearBuffer(view.buffer, view.offset, view.size);
       gpu.device.queue.submit([encoder.finish()]);
     },
-    async update(options) {
+    async update(options: StepOptions) {
       const kind = updateKind(options, optimizer.hasDrift);
-      let program = programs.get(kind);
+      const key = `update with ${kind.proximal ? 'μ, ' : ''}drift of ${kind.drift}`;
+      let program = programs.get(key);
       if (!program) {
-        program = recordUpdate(gpu, vectors, length, kind);
-        programs.set(kind, program);
+        program = recordUpdate(gpu, held, kind, key);
+        programs.set(key, program);
       }
       (await program).run();
       optimizer.t += 1;
@@ -146,34 +95,88 @@ export function createOptimizer(gpu: Gpu, length: number): Optimizer {
       for (const program of programs.values()) void program.then((p) => p.destroy()).catch(() => undefined);
       arena.destroy();
     },
-  };
+  });
   return optimizer;
 }
 
-/** Which dispatches an update needs. */
-type UpdateKind = 'plain' | 'mu' | 'driftGradient' | 'driftWeights' | 'muDriftWeights';
-
-function updateKind({ mu = 0, driftTarget = 'gradient' }: StepOptions, hasDrift: boolean): UpdateKind {
-  if (hasDrift && driftTarget === 'gradient') return 'driftGradient';
-  if (hasDrift) return mu === 0 ? 'driftWeights' : 'muDriftWeights';
-  return mu === 0 ? 'plain' : 'mu';
+function hold(arena: Arena, layout: AdapterLayout, bufferBytes: number): Held {
+  const segments = segmentsOf(layout, bufferBytes);
+  const elements = optimizerElements(layout.length);
+  const made = new Map<AdapterVector, FlatVector>();
+  const vectorOf = (id: AdapterVector): FlatVector => {
+    const vector = made.get(id) ?? allocVector(arena, ADAPTER_VECTORS[id], segments);
+    made.set(id, vector);
+    return vector;
+  };
+  for (const id of heldVectors({})) vectorOf(id);
+  return {
+    vector: vectorOf('vector'),
+    gradient: vectorOf('gradient'),
+    m: vectorOf('m'),
+    v: vectorOf('v'),
+    // Plain training needs neither: they are made, full of zeros, when something first asks for them.
+    get reference() {
+      return vectorOf('reference');
+    },
+    get drift() {
+      return vectorOf('drift');
+    },
+    partials: arena.alloc('sum of squares, partial', elements.partials),
+    sumSquares: arena.alloc('sum of squares', elements.sumSquares),
+    step: arena.alloc('step values', elements.step),
+    get bytes() {
+      return arena.bytes;
+    },
+  };
 }
 
-type Vectors = Record<
-  'vector' | 'gradient' | 'm' | 'v' | 'reference' | 'drift' | 'zeros' | 'partials' | 'sumSquares' | 'step',
-  BufferView
->;
+/** Uploads what step t = 1, 2, … has of its own. */
+function stepWriter(device: GPUDevice, step: BufferView) {
+  const values = new Float32Array(STEP_ELEMENTS);
+  const seed = new Uint32Array(values.buffer, STEP.dropoutSeed * 4, 1);
+  return (t: number, options: StepOptions, scale: LossScale, micro: number): void => {
+    values[STEP.learningRate] = options.learningRate;
+    values[STEP.biasCorrection1] = 1 - ADAMW.beta1 ** t;
+    values[STEP.biasCorrection2] = 1 - ADAMW.beta2 ** t;
+    values[STEP.clipNorm] = options.clipNorm ?? 0;
+    values[STEP.inverseLabelTokens] = 'labelTokens' in scale ? 1 / scale.labelTokens : 0;
+    values[STEP.inversePairs] = 'pairs' in scale ? 1 / scale.pairs : 0;
+    values[STEP.beta] = 'pairs' in scale ? scale.beta : 0;
+    values[STEP.weightDecay] = options.weightDecay ?? 0;
+    values[STEP.mu] = options.mu ?? 0;
+    seed[0] = mix32((options.dropoutSeed ?? 0) + Math.imul(micro, 0x9e3779b1)); // each micro-batch masks differently
+    writeView(device, step, values);
+  };
+}
 
-function recordUpdate(gpu: Gpu, vectors: Vectors, length: number, kind: UpdateKind): Promise<Program> {
-  const { vector: w, gradient: g, m, v, partials, step } = vectors;
-  const total = vectors.sumSquares;
+/** Which dispatches an update needs. */
+interface UpdateKind {
+  readonly proximal: boolean;
+  /** Where the drift acts, if there is one. */
+  readonly drift: 'gradient' | 'weights' | 'nothing';
+}
+
+function updateKind({ mu = 0, driftTarget = 'gradient' }: StepOptions, hasDrift: boolean): UpdateKind {
+  return { proximal: mu !== 0, drift: hasDrift ? driftTarget : 'nothing' };
+}
+
+function recordUpdate(gpu: Gpu, held: Held, { proximal, drift }: UpdateKind, label: string): Promise<Program> {
+  const { partials, step, sumSquares: total } = held;
   const b = createProgramBuilder(gpu);
-  if (kind === 'driftGradient' || kind === 'mu' || kind === 'muDriftWeights') {
-    const drift = kind === 'driftGradient' ? vectors.drift : vectors.zeros;
-    affineCorrection(b, { grad: g, w, w0: vectors.reference, drift, step, length });
+  const pieces = held.vector.pieces.map(({ length }, i) => {
+    const view = (id: AdapterVector): BufferView => (held[id].pieces[i] as FlatVector['pieces'][number]).view; // all are cut alike
+    return { view, length, w: view('vector'), g: view('gradient') };
+  });
+  if (proximal || drift === 'gradient') {
+    for (const { view, length, w, g } of pieces) {
+      const w0 = proximal ? view('reference') : null;
+      affineCorrection(b, { grad: g, w, w0, drift: drift === 'gradient' ? view('drift') : null, step, length });
+    }
   }
-  sumSquares(b, { x: g, partials, total, length });
-  adamw(b, { w, g, m, v, sumSquares: total, step, length, ...ADAMW });
-  if (kind === 'driftWeights' || kind === 'muDriftWeights') addDrift(b, { w, drift: vectors.drift, step, length });
-  return b.finish(`update (${kind})`);
+  sumSquares(b, { x: held.gradient.pieces, partials, total });
+  for (const { view, length, w, g } of pieces) {
+    adamw(b, { w, g, m: view('m'), v: view('v'), sumSquares: total, step, length, ...ADAMW });
+    if (drift === 'weights') addDrift(b, { w, drift: view('drift'), step, length });
+  }
+  return b.finish(label);
 }

@@ -1,9 +1,11 @@
-import { writeView } from '../gpu/buffers.ts';
 import { GpuError } from '../gpu/error.ts';
-import { createReadback, type Readback } from '../gpu/readback.ts';
+import { createReadback } from '../gpu/readback.ts';
 import { ModelError } from '../llama/error.ts';
+import { SNAPSHOT_VECTORS } from '../llama/plan-adapter.ts';
 import type { Model } from '../llama/weights.ts';
+import { type FlatVector, largestBuffer, writeVector } from '../lora/flat-vector.ts';
 import { type AdapterLayout, adapterLayout, type LoraConfig } from '../lora/layout.ts';
+import { createVectorReader, readerElements, type VectorReader } from '../lora/vector-reader.ts';
 import { checkExamples, labelCount, type PaddedBatch, type TokenizedExample } from './batch.ts';
 import { createPairTraining, type PairTraining } from './dpo.ts';
 import {
@@ -20,7 +22,10 @@ import { packBatch } from './pack.ts';
 import { createPrograms } from './programs.ts';
 import { type ComputeOptions, computeSettings } from './settings.ts';
 
-export type TrainerOptions = ComputeOptions;
+export interface TrainerOptions extends ComputeOptions {
+  /** The most that one buffer of the adapter, its gradient or its moments takes. Default: what the device binds. */
+  readonly adapterBufferBytes?: number;
+}
 
 export interface StepResult {
   /** Mean over the label tokens of the batch, before the update. */
@@ -69,17 +74,19 @@ export interface Trainer extends PairTraining {
 export async function createTrainer(model: Model, lora: LoraConfig, options: TrainerOptions = {}): Promise<Trainer> {
   const { gpu, config } = model;
   const layout = adapterLayout(config, lora);
-  const optimizer = createOptimizer(gpu, layout.length);
+  const optimizer = createOptimizer(gpu, layout, options.adapterBufferBytes ?? largestBuffer(gpu.device));
   const { vector, gradient, step } = optimizer;
   const settings = computeSettings(model, layout, options);
   const programs = createPrograms(model, { layout, vector, gradient }, step, settings);
   const readback = createReadback(gpu, 1024);
   const { queued, requireOpen, close } = createQueue(() => readback.reset());
-  const { release: releaseState, ...state } = stateAccess(model, optimizer, layout.length, { queued, requireOpen });
-  const upload = (view: typeof vector, values: Float32Array, what: string) => {
+  const reader = createVectorReader(gpu, readerElements(layout.length, SNAPSHOT_VECTORS.length));
+  const readVector = async (wanted: FlatVector) => (await reader.read([wanted]))[0] as Float32Array<ArrayBuffer>; // one each
+  const state = stateAccess(model, optimizer, reader, { queued, requireOpen });
+  const upload = (target: FlatVector, values: Float32Array, what: string) => {
     requireOpen();
     checkVector(values, layout.length, what);
-    writeView(gpu.device, view, values);
+    writeVector(gpu.device, target, values);
   };
   /** Accumulates the batch's gradient and queues the read-back of its losses, one micro-batch after the other. */
   const accumulate = async (batch: readonly TokenizedExample[], stepOptions: StepOptions): Promise<PaddedBatch[]> => {
@@ -103,7 +110,7 @@ export async function createTrainer(model: Model, lora: LoraConfig, options: Tra
       return optimizer.bytes + programs.bytes;
     },
     setAdapter: (values) => upload(vector, values, 'adapter'),
-    adapter: () => queued(() => gpu.readF32(vector, layout.length)),
+    adapter: () => queued(() => readVector(vector)),
     step: (batch, stepOptions) =>
       queued(async () => {
         const padded = await accumulate(batch, stepOptions);
@@ -115,9 +122,9 @@ export async function createTrainer(model: Model, lora: LoraConfig, options: Tra
       queued(async () => {
         await accumulate(batch, { learningRate: 0 });
         await readback.read();
-        return gpu.readF32(gradient, layout.length);
+        return readVector(gradient);
       }),
-    ...createPairTraining({ gpu, config, programs, readback, optimizer, pack: settings, queued }),
+    ...createPairTraining({ gpu, config, programs, readback, readVector, optimizer, pack: settings, queued }),
     ...state,
     setReference: (values) => upload(optimizer.reference, values, 'reference adapter'),
     setDrift(values) {
@@ -140,7 +147,7 @@ export async function createTrainer(model: Model, lora: LoraConfig, options: Tra
         programs.destroy();
         optimizer.destroy();
         readback.destroy();
-        releaseState();
+        reader.destroy();
       }),
   };
 }
@@ -200,16 +207,16 @@ function createQueue(prepare: () => void): WorkQueue {
 function stateAccess(
   { gpu }: Model,
   optimizer: Optimizer,
-  length: number,
+  reader: VectorReader,
   { queued, requireOpen }: Pick<WorkQueue, 'queued' | 'requireOpen'>,
 ) {
-  let snapshots: Readback | undefined; // made when first asked for: what never stops needs none
+  const { length } = optimizer.vector;
   const setOptimizerState = ({ m, v, t }: OptimizerState): void => {
     requireOpen();
     checkVector(m, length, 'AdamW m');
     checkVector(v, length, 'AdamW v');
-    writeView(gpu.device, optimizer.m, m);
-    writeView(gpu.device, optimizer.v, v);
+    writeVector(gpu.device, optimizer.m, m);
+    writeVector(gpu.device, optimizer.v, v);
     optimizer.t = t;
   };
   return {
@@ -217,14 +224,10 @@ function stateAccess(
     resetOptimizer: () => setOptimizerState({ m: new Float32Array(length), v: new Float32Array(length), t: 0 }),
     snapshot: () =>
       queued(async () => {
-        snapshots ??= createReadback(gpu, 3 * length);
-        snapshots.reset();
-        for (const view of [optimizer.vector, optimizer.m, optimizer.v]) snapshots.copy(view, length);
-        const bytes = await snapshots.read();
-        const vector = (i: number) => new Float32Array(bytes, i * length * 4, length);
-        return { adapter: vector(0), optimizer: { m: vector(1), v: vector(2), t: optimizer.t } };
+        const vectors = await reader.read(SNAPSHOT_VECTORS.map((id) => optimizer[id]));
+        const [adapter, m, v] = vectors as [Float32Array<ArrayBuffer>, Float32Array, Float32Array]; // in their order
+        return { adapter, optimizer: { m, v, t: optimizer.t } };
       }),
-    release: () => snapshots?.destroy(),
   };
 }
 
