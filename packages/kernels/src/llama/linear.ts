@@ -1,5 +1,6 @@
 import type { BufferView } from '../gpu/buffers.ts';
 import type { ProgramBuilder } from '../gpu/program.ts';
+import { type FlatVector, sliceOf } from '../lora/flat-vector.ts';
 import { type AdapterLayout, LORA_TARGETS, type LoraTarget, targetShape } from '../lora/layout.ts';
 import { type Dropout as LoraDropout, loraBackward, loraForward } from '../ops/lora.ts';
 import { type MatmulBackward, matmulBackward, matmulForward } from '../ops/matmul.ts';
@@ -16,8 +17,8 @@ import type { Model } from './weights.ts';
 /** A LoRA adapter on the GPU: the flat vector, and where the gradient goes when there is one. */
 export interface AdapterBuffers {
   readonly layout: AdapterLayout;
-  readonly vector: BufferView; // (layout.length)
-  readonly gradient: BufferView | null; // (layout.length), accumulates
+  readonly vector: FlatVector; // (layout.length)
+  readonly gradient: FlatVector | null; // (layout.length), accumulates
 }
 
 /** Dropout on the adapters' inputs while training; every site gets a salt of its own. */
@@ -55,7 +56,7 @@ export function linearForward(
   frozenForward(context, layerMatrix(model, layer, target), input);
   const z = saves.z[target];
   if (!adapter || !z) return;
-  loraForward(b, { x, y, z, adapter: adapter.vector, rows, ...loraSite(model, adapter, layer, target, dropout) });
+  loraForward(b, { x, y, z, rows, ...loraSite(model, adapter, layer, target, dropout) });
 }
 
 export interface LinearGradients {
@@ -81,8 +82,8 @@ export function linearBackward(
   if (below) frozenBackward(b, precision, { dy, w: layerMatrix(model, layer, target), dx, rows, accumulate }, dz);
   const z = saves.z[target];
   if (!adapter?.gradient || !z) return;
-  const site = loraSite(model, adapter, layer, target, dropout);
-  loraBackward(b, { x, z, dy, dx, dz, adapter: adapter.vector, dAdapter: adapter.gradient, rows, ...site });
+  const [da, db] = matricesOf(adapter.layout, adapter.gradient, layer, target);
+  loraBackward(b, { x, z, dy, dx, dz, da, db, rows, ...loraSite(model, adapter, layer, target, dropout) });
 }
 
 /** x·Wᵀ in the context's precision: the one place that decides which matmul a linear uses. */
@@ -136,20 +137,26 @@ function layerMatrix(model: Model, layer: number, target: LoraTarget) {
   return weights.linears[target];
 }
 
-/** Where one target's A and B lie in the flat vector, their shape, and the salt that makes its dropout mask its own. */
+/** One target's A and B, their shape, and the salt that makes its dropout mask its own. */
 function loraSite(model: Model, adapter: AdapterBuffers, layer: number, target: LoraTarget, dropout: Dropout | null) {
-  const { tensors, config } = adapter.layout;
-  const place = (matrix: 'A' | 'B'): number => {
-    const tensor = tensors.find((t) => t.layer === layer && t.target === target && t.matrix === matrix);
-    if (!tensor) throw new RangeError(`the adapter has no ${target} ${matrix} in layer ${layer}`);
-    return tensor.offset;
-  };
+  const { config } = adapter.layout;
+  const [a, b] = matricesOf(adapter.layout, adapter.vector, layer, target);
   return {
-    aOffset: place('A'),
-    bOffset: place('B'),
+    a,
+    b,
     ...targetShape(model.config, target),
     rank: config.rank,
     scale: config.alpha / config.rank,
     ...(dropout ? { dropout: { ...dropout, salt: layer * LORA_TARGETS.length + LORA_TARGETS.indexOf(target) } } : {}),
   };
+}
+
+/** Where A and B, or their gradients, lie on the GPU. */
+function matricesOf({ tensors }: AdapterLayout, vector: FlatVector, layer: number, target: LoraTarget) {
+  const slice = (matrix: 'A' | 'B') => {
+    const tensor = tensors.find((t) => t.layer === layer && t.target === target && t.matrix === matrix);
+    if (!tensor) throw new RangeError(`the adapter has no ${target} ${matrix} in layer ${layer}`);
+    return sliceOf(vector, tensor);
+  };
+  return [slice('A'), slice('B')] as const;
 }
