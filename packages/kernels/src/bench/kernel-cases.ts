@@ -124,17 +124,17 @@ function matmulCases(gpu: Gpu, arena: Arena, geometry: Geometry, { noise, x, y }
 function loraCases(geometry: Geometry, { noise, x, y, gate }: Tensors): KernelCase[] {
   const { hiddenSize: size, rank } = geometry;
   const rows = geometry.batch * geometry.seq;
-  const length = 2 * rank * size;
-  const adapter = noise.floats('adapter', length, 0.01);
+  const matrix = (name: string, scale?: number) => ({ view: noise.floats(name, rank * size, scale), offset: 0 });
   const z = noise.floats('z', rows * rank);
-  const shared = { x, z, adapter, aOffset: 0, bOffset: rank * size, rows, inputs: size, outputs: size, rank };
+  const shared = { x, z, a: matrix('A', 0.01), b: matrix('B', 0.01), rows, inputs: size, outputs: size, rank };
   // A tiny scale: what the kernels add to, run after run, must stay finite.
   const site = { ...shared, scale: 1e-6 };
   const gradients = {
     dy: gate,
     dx: y,
     dz: noise.floats('dz', rows * rank),
-    dAdapter: noise.floats('dAdapter', length),
+    da: matrix('dA'),
+    db: matrix('dB'),
   };
   const flops = 2 * rows * rank * 2 * size;
   const shape = `${rows}×${size}→${size}, rank ${rank}`;
