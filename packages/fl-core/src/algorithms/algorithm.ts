@@ -52,6 +52,8 @@ export interface Algorithm<Hyper = unknown> {
   readonly exchanges: boolean;
   /** For algorithms that do not exchange: the ordinal of the only participant that trains. */
   soleClient?(hyper: Hyper): number;
+  /** Whether the only participant trains in those rounds alone for which a federation would draw it. Default: in every round. */
+  onlyWhenDrawn?(hyper: Hyper): boolean;
   /**
    * Names of the server state's vectors that every client is given with its offer (SCAFFOLD's c). An algorithm that shares
    * any carries no other vectors in its state, so that clients are sent nothing that they do not need. Default: none.

@@ -80,7 +80,7 @@ describe('local', () => {
     local.serverStep({
       weights: new Float32Array([1, 1]),
       updates,
-      hyper: { client: 0 },
+      hyper: { client: 0, rounds: 'every' },
       state: local.initialState(),
       clients: 2,
     }).weights;
@@ -94,7 +94,9 @@ describe('local', () => {
   });
 
   it('says who trains', () => {
-    expect(local.soleClient({ client: 2 })).toBe(2);
+    expect(local.soleClient({ client: 2, rounds: 'every' })).toBe(2);
+    expect(local.onlyWhenDrawn({ client: 2, rounds: 'every' })).toBe(false);
+    expect(local.onlyWhenDrawn({ client: 2, rounds: 'drawn' })).toBe(true);
     expect(local.exchanges).toBe(false);
   });
 });

@@ -9,12 +9,20 @@ const hyper = z.strictObject({
     .min(0)
     .default(0)
     .describe('Which participant trains alone, counted from 0 in order of joining.'),
+  rounds: z
+    .enum(['every', 'drawn'])
+    .default('every')
+    .describe(
+      'Train in every round, or only in those for which a federation with the same seed draws this participant.',
+    ),
 });
 
 /**
- * Local training, the baseline without exchange: w ← w + Δ_k of one participant, who trains as many rounds and steps
- * as in a federation but never sees the others' updates. Should several updates come all the same, the one with the
- * lowest participant id is taken.
+ * Local training, the baseline without exchange: w ← w + Δ_k of one participant, who never sees the others' updates.
+ * `rounds` says when it trains: in every round, as OpenFedLLM's clients alone do (with all sampled, as many steps as in a
+ * federation), or in the rounds for which a federation of the same seed draws it, so that it takes the same steps however few are
+ * drawn; the others pass with the model as it is (rule R26 of `round/SPEC.md`). Should several updates come all the same,
+ * the one with the lowest participant id is taken.
  */
 export const local = {
   id: 'local',
@@ -23,6 +31,7 @@ export const local = {
   hyper,
   exchanges: false,
   soleClient: (hyper) => hyper.client,
+  onlyWhenDrawn: (hyper) => hyper.rounds === 'drawn',
   initialState: () => EMPTY_STATE,
   initialClientState: () => EMPTY_STATE,
   localRule: () => ({ mu: 0 }),

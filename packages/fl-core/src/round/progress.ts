@@ -1,13 +1,44 @@
-import type { HeldOutMetrics } from '../protocol/schema.ts';
-import { present, quorumOf, type SampleSeed, sample } from './sampling.ts';
+import type { HeldOutMetrics, RunConfig } from '../protocol/schema.ts';
+import { drawn, present, quorumOf, type SampleSeed, sample } from './sampling.ts';
 import type { Effect, Reduced, RoundState, RunState } from './state.ts';
 import { summaryOf } from './view.ts';
 
 /** Attempts at a round whose aggregate cannot be used before the model is kept. */
 const ATTEMPTS = 2;
 
-/** Begins the run's next round, or finishes the run, or waits while it is paused. Also restarts a round that was gathering. */
+/**
+ * Begins the run's next round, or finishes the run, or waits while it is paused. Also restarts a round that was gathering. Rounds
+ * for which nobody is drawn pass at once, but for one whose model is due to be measured and was not yet.
+ */
 export function beginRound(state: RunState, atMs: number, attempt = 0, note: string | null = null): Reduced {
+  const effects: Effect[] = [];
+  let begun = openRound(state, atMs, attempt, note);
+  for (;;) {
+    const { current } = begun.state;
+    const evaluation = current !== null && passesBy(current) ? figuresOfPassing(begun.state) : undefined;
+    if (current === null || evaluation === undefined) break;
+    const closed = closeRound(begun.state, current, { kept: true, note: current.note, evaluation }, atMs);
+    effects.push(...closed.effects);
+    begun = openRound(closed.state, atMs);
+  }
+  return { state: begun.state, effects: [...effects, ...begun.effects] };
+}
+
+/** A round for which nobody is drawn: its candidate is the model that it began with. */
+const passesBy = ({ phase, sampled }: RoundState): boolean => phase === 'evaluating' && sampled.length === 0;
+
+/** Held-out figures of a round that passes: those of its model where they are due and known, null where not due, undefined where to be measured. */
+function figuresOfPassing({ config, round, history, baseline }: RunState): HeldOutMetrics | null | undefined {
+  if (!evaluationDue(config, round)) return null;
+  const last = history.findLast(({ kept, evaluation }) => !kept || evaluation !== null);
+  return (last ? last.evaluation : baseline) ?? undefined;
+}
+
+/** Whether the model is measured after a round (0-based). */
+export const evaluationDue = (config: RunConfig, round: number): boolean =>
+  config.evaluationId !== undefined && ((round + 1) % config.evaluateEveryRounds === 0 || round + 1 === config.rounds);
+
+function openRound(state: RunState, atMs: number, attempt = 0, note: string | null = null): Reduced {
   const { config, round } = state;
   if (round >= config.rounds) {
     return { state: { ...state, phase: 'finished', reason: null, current: null }, effects: [{ type: 'broadcast' }] };
@@ -33,11 +64,24 @@ export function beginRound(state: RunState, atMs: number, attempt = 0, note: str
     note: held?.note ?? note,
   };
   if (candidates.length < quorumOf(config)) return { state: { ...state, current }, effects: [{ type: 'broadcast' }] };
-  const chosen = sample(candidates, config.participants.perRound, seedOf(state, current));
+  const chosen = drawn(state, candidates, seedOf(state, current), atMs);
+  if (chosen.length === 0) return passRound(state, current);
   const deadlineMs = atMs + config.roundDeadlineMs;
   const sampled = chosen.map((one) => one.participantId);
   const next: RunState = { ...state, current: { ...current, phase: 'training', sampled, deadlineMs } };
   return { state: next, effects: [...offers(next, sampled), deadlineTimer(next), { type: 'broadcast' }] };
+}
+
+/** Nobody trains: the model stays, and is measured unless `beginRound` finds that it need not be. */
+function passRound(state: RunState, current: RoundState): Reduced {
+  const { adapter, algorithmState } = state;
+  if (adapter === null) return { state, effects: [] };
+  const note = 'The model was kept: the one participant that trains is not drawn for this round.';
+  const passing: RoundState = { ...current, phase: 'evaluating', candidate: { adapter, algorithmState }, note };
+  return {
+    state: { ...state, current: passing },
+    effects: [{ type: 'evaluate', round: current.round, adapter }, { type: 'broadcast' }],
+  };
 }
 
 const membersOf = (state: RunState): number => state.participants.filter((one) => !one.removed).length;
@@ -137,7 +181,7 @@ export function publish(state: RunState, evaluation: HeldOutMetrics | null, atMs
   return conclude(
     { ...state, adapter, algorithmState },
     current,
-    { kept: false, note: current.note, evaluation },
+    { kept: current.sampled.length === 0, note: current.note, evaluation },
     atMs,
   );
 }
@@ -156,34 +200,41 @@ export function keepModel(state: RunState, atMs: number, reason?: string): Reduc
 
 /**
  * The aggregate cannot be used: everyone trains once more from the same model, with other seeds; then the model is kept.
- * It is kept at once where no seed enters, since the same training would end as it did.
+ * It is kept at once where no seed enters, since the same training would end as it did, and where nobody trained.
  */
 export function retryRound(state: RunState, reason: string, atMs: number): Reduced {
   const current = state.current as RoundState;
   const attempt = current.attempt + 1;
   const { seeding, lora } = state.config;
-  const repeats = seeding === 'round-only' && lora.dropout === 0;
+  const repeats = passesBy(current) || (seeding === 'round-only' && lora.dropout === 0);
   if (attempt >= ATTEMPTS || repeats || state.phase !== 'running') return keepModel(state, atMs, reason);
   return beginRound({ ...state, current: null }, atMs, attempt, `Attempt ${attempt} was not used: ${reason}.`);
 }
 
-function conclude(
-  state: RunState,
-  current: RoundState,
-  outcome: { kept: boolean; note: string | null; evaluation: HeldOutMetrics | null },
-  atMs: number,
-): Reduced {
-  if (state.adapter === null) return { state, effects: [] };
+interface Outcome {
+  readonly kept: boolean;
+  readonly note: string | null;
+  readonly evaluation: HeldOutMetrics | null;
+}
+
+function conclude(state: RunState, current: RoundState, outcome: Outcome, atMs: number): Reduced {
+  const closed = closeRound(state, current, outcome, atMs);
+  const next = beginRound(closed.state, atMs);
+  return { state: next.state, effects: [...closed.effects, ...next.effects] };
+}
+
+/** Publishes the round; the next one is not begun. */
+function closeRound(state: RunState, current: RoundState, outcome: Outcome, atMs: number): Reduced {
+  const { adapter, history } = state;
+  if (adapter === null) return { state, effects: [] };
   const summary = summaryOf(current, {
     phase: 'published',
-    adapterSha256: state.adapter.sha256,
+    adapterSha256: adapter.sha256,
     publishedAtMs: atMs,
     ...outcome,
   });
-  const done: RunState = { ...state, current: null, round: current.round + 1, history: [...state.history, summary] };
-  const next = beginRound(done, atMs);
   return {
-    state: next.state,
-    effects: [{ type: 'publish', round: current.round, summary, adapter: state.adapter }, ...next.effects],
+    state: { ...state, current: null, round: current.round + 1, history: [...history, summary] },
+    effects: [{ type: 'publish', round: current.round, summary, adapter }],
   };
 }

@@ -1,6 +1,6 @@
 import type { RunConfig } from '../protocol/schema.ts';
 import { canApply } from './guard.ts';
-import { beginRound, fillRound, keepModel, maybeClose, publish, retryRound } from './progress.ts';
+import { beginRound, evaluationDue, fillRound, keepModel, maybeClose, publish, retryRound } from './progress.ts';
 import { quorumOf } from './sampling.ts';
 import type { Effect, ParticipantState, Reduced, RoundEvent, RoundState, RunState } from './state.ts';
 
@@ -87,9 +87,8 @@ export function reduce(state: RunState, event: RoundEvent): Reduced {
     case 'aggregated': {
       const { config } = state;
       const candidate = { adapter: event.adapter, algorithmState: event.algorithmState ?? null };
-      const due = (current.round + 1) % config.evaluateEveryRounds === 0 || current.round + 1 === config.rounds;
       const next: RunState = { ...state, current: { ...current, candidate, phase: 'evaluating' } };
-      if (config.evaluationId === undefined || !due) return publish(next, null, atMs);
+      if (!evaluationDue(config, current.round)) return publish(next, null, atMs);
       return {
         state: next,
         effects: [{ type: 'evaluate', round: current.round, adapter: event.adapter }, { type: 'broadcast' }],

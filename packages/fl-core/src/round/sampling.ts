@@ -18,11 +18,28 @@ export function present(state: RunState, atMs: number): readonly ParticipantStat
   const { algorithm } = state.config;
   const sole = algorithmOf(algorithm).soleClient?.(algorithm.hyper);
   return state.participants.filter(
-    (participant, ordinal) =>
-      !participant.removed &&
-      (participant.connected || atMs - (participant.disconnectedAtMs ?? 0) < RECONNECT_MS) &&
-      (sole === undefined || sole === ordinal),
+    (participant, ordinal) => isPresent(participant, atMs) && (sole === undefined || sole === ordinal),
   );
+}
+
+const isPresent = ({ removed, connected, disconnectedAtMs }: ParticipantState, atMs: number): boolean =>
+  !removed && (connected || atMs - (disconnectedAtMs ?? 0) < RECONNECT_MS);
+
+/**
+ * Those of the candidates (`present`) who train in a round. Of an algorithm whose only participant trains when it is drawn: that
+ * one, if a federation's first attempt at the round draws it of all who are present; nobody otherwise.
+ */
+export function drawn(
+  { config, participants }: RunState,
+  candidates: readonly ParticipantState[],
+  seed: SampleSeed,
+  atMs: number,
+): readonly ParticipantState[] {
+  const { perRound } = config.participants;
+  if (!algorithmOf(config.algorithm).onlyWhenDrawn?.(config.algorithm.hyper)) return sample(candidates, perRound, seed);
+  const everyone = participants.filter((participant) => isPresent(participant, atMs));
+  const federated = new Set(sample(everyone, perRound, { ...seed, attempt: 0 }));
+  return candidates.filter((candidate) => federated.has(candidate));
 }
 
 /** What a choice of participants depends on. */
@@ -39,11 +56,11 @@ export interface SampleSeed {
  * differ, and a replay samples alike. With `round-only` it is OpenFedLLM's `get_clients_this_round`: Python's
  * `random.seed(round)`, then `random.sample(range(len(candidates)), count)`, sorted; every run samples alike.
  */
-export function sample(
-  candidates: readonly ParticipantState[],
+export function sample<T>(
+  candidates: readonly T[],
   count: number | undefined,
   { seeding, runSeed, round, attempt }: SampleSeed,
-): readonly ParticipantState[] {
+): readonly T[] {
   if (count === undefined || count >= candidates.length) return candidates;
   if (seeding === 'round-only') {
     const ordinals = new Set(createPythonRandom(round).sample(candidates.length, count));
