@@ -4,10 +4,12 @@ import chunksInt8 from './matmul_chunks_int8.wgsl?raw';
 import forwardSkinny from './matmul_forward_skinny.wgsl?raw';
 import forwardTile from './matmul_forward_tile.wgsl?raw';
 import lanesBackward from './matmul_lanes_backward.wgsl?raw';
+import lanesBroadcast from './matmul_lanes_broadcast.wgsl?raw';
 import lanesByColumns from './matmul_lanes_by_columns.wgsl?raw';
 import lanesByRows from './matmul_lanes_by_rows.wgsl?raw';
 import lanesForward from './matmul_lanes_forward.wgsl?raw';
 import lanesInt8 from './matmul_lanes_int8.wgsl?raw';
+import lanesSwap from './matmul_lanes_swap.wgsl?raw';
 import type { Constants } from './matmul_unroll.ts';
 import { defineChunkKernels, defineWeightKernels, type WeightKernels } from './matmul_weights.ts';
 import workgroup64 from './matmul_workgroup.wgsl?raw';
@@ -122,27 +124,44 @@ function lanesForwardOf(lanes: number, { single, words, turn, registers = false 
   return { kernels, ...tile(single), words: tile(words), made: 'software', supports: subgroupsOf(lanes) };
 }
 
-interface LanesTile {
+interface LanesBackwardTile {
+  /** A multiple of the lanes. */
   readonly rows: number;
   /** Quads of inputs that a lane sums: a multiple of 4 where it loads 16 weights at once. */
   readonly quads: number;
+  /** Quads of outputs that are written out for a turn of the loop. */
+  readonly turn: number;
 }
 
-/** Loads of 16 weights make columns cheap, so that such a tile is wide; others share a load by many rows. */
-function lanesBackwardOf(lanes: number, single: LanesTile, words: LanesTile): Backward {
+interface LanesBackward {
+  /** Where a load brings four weights. */
+  readonly single: LanesBackwardTile;
+  /** Where it brings 16. */
+  readonly words: LanesBackwardTile;
+  /** The part with `from_lanes`. */
+  readonly exchange: string;
+}
+
+function lanesBackwardOf(lanes: number, { single, words, exchange }: LanesBackward): Backward {
   const kernels = defineChunkKernels({
     name: 'matmul_lanes_backward',
-    wgsl: lanesBackward,
-    constants: { LANES: lanes },
+    wgsl: lanesBackward + exchange,
+    constants: { LANES: lanes, QUAD: 4 },
     ofChunk: (chunkQuads): Constants => {
-      const { rows, quads } = chunkQuads === 1 ? single : words;
-      return { TILE_ROWS: rows, TILE_CHUNKS: quads / chunkQuads };
+      const { rows, quads, turn } = chunkQuads === 1 ? single : words;
+      return {
+        TILE_ROWS: rows,
+        ROW_GROUPS: rows / lanes,
+        TILE_CHUNKS: quads / chunkQuads,
+        TURN: turn,
+        TURN_OUTPUTS: 4 * turn,
+      };
     },
     registers: true,
     ...lanesKernels,
     ...backwardOp,
   });
-  const tile = ({ rows, quads }: LanesTile): Tile => ({ rows, columns: quads * 4 * lanes });
+  const tile = ({ rows, quads }: LanesBackwardTile): Tile => ({ rows, columns: quads * 4 * lanes });
   return { kernels, ...tile(single), words: tile(words), made: 'software', supports: subgroupsOf(lanes) };
 }
 
@@ -214,8 +233,16 @@ export const FORWARD_VARIANTS = {
 export const BACKWARD_VARIANTS = {
   tile8: tileBackward(8, 4, 2, 2),
   tile4: tileBackward(4, 16, 2, 4),
-  lanes8: lanesBackwardOf(8, { rows: 16, quads: 1 }, { rows: 4, quads: 4 }),
-  lanes4: lanesBackwardOf(4, { rows: 16, quads: 4 }, { rows: 16, quads: 4 }),
+  lanes8: lanesBackwardOf(8, {
+    single: { rows: 16, quads: 2, turn: 1 },
+    words: { rows: 8, quads: 4, turn: 1 },
+    exchange: lanesBroadcast,
+  }),
+  lanes4: lanesBackwardOf(4, {
+    single: { rows: 32, quads: 2, turn: 2 },
+    words: { rows: 16, quads: 4, turn: 2 },
+    exchange: lanesSwap,
+  }),
   workgroup64: {
     kernels: defineWeightKernels({
       ...workgroup64Of('matmul_workgroup_backward', workgroup64Backward),
