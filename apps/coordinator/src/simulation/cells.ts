@@ -1,10 +1,17 @@
-import { type AlgorithmSettings, algorithmSettings, type RunConfig, runConfig } from '@cotune/fl-core';
-import { clientsOf, type ExperimentConfig } from './config.ts';
+import {
+  type AlgorithmSettings,
+  algorithmSettings,
+  type RunConfig,
+  runConfig,
+  type SampleSeed,
+  sample,
+} from '@cotune/fl-core';
+import { type Baseline, clientsOf, type ExperimentConfig } from './config.ts';
 import type { CellKind } from './records.ts';
 
 /** One training of the experiment, with a directory of its own. */
 export interface Cell {
-  /** `fedavg-seed1`, `fedavg-2-seed1` for the second entry of the algorithm, `local-seed1-client0`, `pooled-seed1`. */
+  /** `fedavg-seed1`, `fedavg-2-seed1` for the second entry of the algorithm, `local-seed1-client0`, `local-every-round-seed1-client0`, `pooled-seed1`. */
   readonly name: string;
   readonly kind: CellKind;
   readonly algorithm: AlgorithmSettings;
@@ -30,38 +37,80 @@ export const takingPart = (config: ExperimentConfig, limit: number | null): numb
 export function cellsOf(config: ExperimentConfig, limit: number | null): Cell[] {
   const clients = takingPart(config, limit);
   const drawn = Math.min(config.perRound ?? clients, clients);
-  const plain = algorithmSettings.parse({ id: 'fedavg' });
-  const cells: Cell[] = [];
-  for (const seed of config.seeds) {
-    const add = (
-      cell: Pick<Cell, 'name' | 'kind' | 'algorithm'> & { client?: number },
-      ran: { algorithm: AlgorithmSettings; participants: number; steps?: number; drawn?: number },
-    ) => {
-      const run = runConfigOf(config, { name: cell.name, seed, ...ran });
-      const trainers = cell.kind === 'federated' ? drawn : 1;
-      cells.push({ client: null, seed, ...cell, run, totalSteps: run.rounds * run.steps * trainers });
-    };
-    const counts = new Map<string, number>();
-    for (const algorithm of config.algorithms) {
-      const count = (counts.get(algorithm.id) ?? 0) + 1;
-      counts.set(algorithm.id, count);
-      const name = `${algorithm.id}${count > 1 ? `-${count}` : ''}-seed${seed}`;
-      add({ name, kind: 'federated', algorithm }, { algorithm, participants: clients, drawn });
-    }
-    for (let client = 0; config.baselines.includes('local') && client < clients; client++) {
-      const algorithm = algorithmSettings.parse({ id: 'local', hyper: { client } });
-      const name = `local-seed${seed}-client${client}`;
-      add({ name, kind: 'local', algorithm: plain, client }, { algorithm, participants: clients });
-    }
-    if (config.baselines.includes('pooled')) {
-      const steps = config.run.steps * drawn;
-      add(
-        { name: `pooled-seed${seed}`, kind: 'pooled', algorithm: plain },
-        { algorithm: plain, participants: 1, steps },
-      );
-    }
-  }
-  return cells;
+  const of = (baseline: Baseline, cells: () => Cell[]) => (config.baselines.includes(baseline) ? cells() : []);
+  return config.seeds.flatMap((seed) => {
+    const plan = { config, seed, clients, drawn };
+    return [
+      ...federatedCells(plan),
+      ...of('local', () => localCells(plan, 'local')),
+      ...of('local-every-round', () => localCells(plan, 'local-every-round')),
+      ...of('pooled', () => [pooledCell(plan)]),
+    ];
+  });
+}
+
+interface SeedPlan {
+  readonly config: ExperimentConfig;
+  readonly seed: number;
+  readonly clients: number;
+  /** Clients drawn for a round. */
+  readonly drawn: number;
+}
+
+const PLAIN = algorithmSettings.parse({ id: 'fedavg' });
+
+function federatedCells({ config, seed, clients, drawn }: SeedPlan): Cell[] {
+  const counts = new Map<string, number>();
+  return config.algorithms.map((algorithm) => {
+    const count = (counts.get(algorithm.id) ?? 0) + 1;
+    counts.set(algorithm.id, count);
+    const name = `${algorithm.id}${count > 1 ? `-${count}` : ''}-seed${seed}`;
+    const run = runConfigOf(config, { name, seed, algorithm, participants: clients, drawn });
+    const totalSteps = run.rounds * run.steps * drawn;
+    return { name, kind: 'federated', algorithm, seed, client: null, run, totalSteps };
+  });
+}
+
+/** Each client alone: in the rounds for which the federations of the seed draw it, or in every one. */
+function localCells({ config, seed, clients, drawn }: SeedPlan, kind: 'local' | 'local-every-round'): Cell[] {
+  const { rounds, seeding } = config.run;
+  const fair = kind === 'local';
+  const trained = fair
+    ? roundsDrawn({ seeding, runSeed: seed, rounds, clients, drawn })
+    : Array.from({ length: clients }, () => rounds);
+  return trained.map((rounds, client) => {
+    const name = `${kind}-seed${seed}-client${client}`;
+    const algorithm = algorithmSettings.parse({
+      id: 'local',
+      hyper: { client, rounds: fair && drawn < clients ? 'drawn' : 'every' },
+    });
+    const run = runConfigOf(config, { name, seed, algorithm, participants: clients, ...(fair && { drawn }) });
+    return { name, kind, algorithm: PLAIN, seed, client, run, totalSteps: rounds * run.steps };
+  });
+}
+
+/** In how many rounds each client is drawn, by ordinal, as `reduce` draws where everyone is there. */
+export function roundsDrawn({
+  seeding,
+  runSeed,
+  rounds,
+  clients,
+  drawn,
+}: Pick<SampleSeed, 'seeding' | 'runSeed'> & { rounds: number; clients: number; drawn: number }): number[] {
+  const ordinals = Array.from({ length: clients }, (_, ordinal) => ordinal);
+  const counts = ordinals.map(() => 0);
+  for (let round = 0; round < rounds; round++)
+    for (const ordinal of sample(ordinals, drawn, { seeding, runSeed, round, attempt: 0 }))
+      counts[ordinal] = (counts[ordinal] ?? 0) + 1;
+  return counts;
+}
+
+/** One client with everybody's rows, that takes the steps of a round's clients together. */
+function pooledCell({ config, seed, drawn }: SeedPlan): Cell {
+  const name = `pooled-seed${seed}`;
+  const steps = config.run.steps * drawn;
+  const run = runConfigOf(config, { name, seed, algorithm: PLAIN, participants: 1, steps });
+  return { name, kind: 'pooled', algorithm: PLAIN, seed, client: null, run, totalSteps: run.rounds * steps };
 }
 
 /** The settings of the run that a cell is. A live run that differs in name, model id and deadlines alone gives the same adapter. */

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { expect, test } from 'vitest';
 import { cellsOf } from './cells.ts';
 import { clientsOf, type ExperimentConfigInput, experimentConfig, parseExperiment } from './config.ts';
@@ -69,4 +70,30 @@ test('cells: algorithms, then local clients, then pooled, seed by seed, with the
   ]);
   expect(cells.slice(5).every(({ run }) => run.seed === 9)).toBe(true);
   expect(cellsOf(config, null)[0]?.run.participants).toEqual({ min: 1, max: 4, perRound: 3 });
+});
+
+test('a client alone has the rounds that the federations of its seed draw it for, together all of a federation’s steps', () => {
+  for (const seeding of ['run', 'round-only'] as const) {
+    const config = experimentConfig.parse({
+      ...BASE,
+      clients: 5,
+      perRound: 2,
+      run: { rounds: 7, steps: 3, seeding },
+      algorithms: [],
+      baselines: ['local', 'local-every-round'],
+      seeds: [1, 2],
+    });
+    const cells = cellsOf(config, null);
+    const stepsOf = (kind: string, seed: number) =>
+      cells.filter((cell) => cell.kind === kind && cell.seed === seed).map(({ totalSteps }) => totalSteps);
+    for (const seed of [1, 2]) {
+      expect(stepsOf('local', seed).reduce((sum, steps) => sum + steps, 0)).toBe(7 * 3 * 2);
+      expect(stepsOf('local-every-round', seed)).toEqual([21, 21, 21, 21, 21]);
+    }
+    expect(new Set(stepsOf('local', 1)).size).toBeGreaterThan(1);
+    expect(isDeepStrictEqual(stepsOf('local', 1), stepsOf('local', 2))).toBe(seeding === 'round-only');
+    expect(cells[0]?.name).toBe('local-seed1-client0');
+    expect(cells[5]?.name).toBe('local-every-round-seed1-client0');
+    expect(cells[5]?.run.participants.perRound).toBeUndefined();
+  }
 });

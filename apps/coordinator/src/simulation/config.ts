@@ -66,6 +66,10 @@ export const experimentRunOf = (config: RunConfig): ExperimentRun => run.strip()
 const seed = z.number().int().nonnegative();
 const unique = <T>(items: readonly T[]): boolean => new Set(items).size === items.length;
 
+/** Trainings beside the federations: each client alone in the rounds for which they draw it, alone in every round, all rows in one hand. */
+const baseline = z.enum(['local', 'local-every-round', 'pooled']);
+export type Baseline = z.infer<typeof baseline>;
+
 /** A simulated experiment: every algorithm and baseline with every seed. */
 export const experimentConfig = z
   .strictObject({
@@ -83,10 +87,7 @@ export const experimentConfig = z
     /** Clients drawn for a round; all when absent. */
     perRound: positive.optional(),
     algorithms: z.array(algorithmSettings).default([]),
-    baselines: z
-      .array(z.enum(['local', 'pooled']))
-      .refine(unique, 'expected each baseline once')
-      .default([]),
+    baselines: z.array(baseline).refine(unique, 'expected each baseline once').default([]),
     seeds: z.array(seed).min(1).refine(unique, 'expected each seed once'),
   })
   .superRefine((config, context) => {

@@ -104,7 +104,7 @@ async function runCells(options: ExperimentOptions, opened: Opened): Promise<Exp
   // All of them before the first is run, so that a foreign one is refused at once.
   const done = new Map<Cell, CellResult>();
   for (const cell of cells) {
-    const result = await doneResult(dirOf(cell), identity);
+    const result = await doneResult(dirOf(cell), cell, identity);
     if (result) done.set(cell, result);
   }
   const chosen = cells.filter((cell) => !done.has(cell) && (only === undefined || only.includes(cell.name)));

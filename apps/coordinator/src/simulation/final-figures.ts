@@ -1,5 +1,5 @@
 import { type HeldOutMetrics, heldOutMetrics } from '@cotune/fl-core';
-import type { Federated } from './federate.ts';
+import type { Federated } from './federation.ts';
 
 /**
  * Held-out figures of the last adapter. The last round need not have measured it: it may have kept the model that it began

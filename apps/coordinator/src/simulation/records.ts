@@ -15,8 +15,11 @@ export const STATE_DIRECTORY = 'state';
 
 const count = z.number().int().nonnegative();
 
-/** What trains in a cell: a federation, one of its clients alone with its own data, or one client with everybody's data. */
-export const cellKind = z.enum(['federated', 'local', 'pooled']);
+/**
+ * What trains in a cell: a federation; one of its clients alone with its own data, in the rounds for which the federation draws it
+ * or in every round; or one client with everybody's data.
+ */
+export const cellKind = z.enum(['federated', 'local', 'local-every-round', 'pooled']);
 export type CellKind = z.infer<typeof cellKind>;
 
 /** One line of `metrics.jsonl`. Round −1 is the untuned model. */
@@ -56,7 +59,7 @@ export const cellResult = z.object({
   untuned: heldOutMetrics.nullable(),
   held_out: heldOutMetrics.nullable(),
   adapter_sha256: z.string(),
-  /** Optimiser steps that each client took in all rounds and that counted, by ordinal. */
+  /** Optimiser steps that each client took in all rounds and that counted, by ordinal; of a client alone that is never drawn 0. */
   client_steps: z.array(count).default([]),
   /** Of the experiment that the cell is one of (`experimentIdentity`); the results of another one are refused. */
   experiment_sha256: z.string().default(''),

@@ -4,13 +4,15 @@ import { join } from 'node:path';
 import { rowCount, type TrainingData } from '@cotune/fl-core';
 import { adapterLayout } from '@cotune/kernels';
 import { writePeft } from '../cli/export.ts';
+import { UserError } from '../cli/output.ts';
 import type { Cell } from './cells.ts';
 import type { ExperimentConfig } from './config.ts';
 import { dealRows, type ExperimentData, selectData } from './data.ts';
 import { readIfThere, writeDirectoryDurably, writeDurably } from './durable-files.ts';
 import type { Engine } from './engine.ts';
 import { requireSame } from './experiment-record.ts';
-import { type Federation, federate } from './federate.ts';
+import { federate } from './federate.ts';
+import type { Federation } from './federation.ts';
 import { finalFigures } from './final-figures.ts';
 import { type CellResult, cellResult, METRICS_FILE, RESULT_FILE, STATE_DIRECTORY } from './records.ts';
 import { clientSteps, roundRecords } from './round-records.ts';
@@ -35,7 +37,11 @@ const IDENTITY_FILE = 'experiment.sha256';
  * The result of a cell that is done; undefined while it is not. Throws UserError when it, or what a cell under way left, is
  * of another experiment, or damaged.
  */
-export async function doneResult(dir: string, identity: string): Promise<CellResult | undefined> {
+export async function doneResult(
+  dir: string,
+  { totalSteps }: Pick<Cell, 'totalSteps'>,
+  identity: string,
+): Promise<CellResult | undefined> {
   const path = join(dir, RESULT_FILE);
   const state = join(dir, STATE_DIRECTORY);
   const text = await readIfThere(path);
@@ -45,6 +51,11 @@ export async function doneResult(dir: string, identity: string): Promise<CellRes
   }
   const result = parseWritten(path, text, cellResult);
   requireSame(dir, result.experiment_sha256, identity);
+  const steps = result.client_steps.reduce((sum, one) => sum + one, 0);
+  if (steps > totalSteps)
+    throw new UserError(
+      `${path} has ${steps} optimiser steps, expected at most ${totalSteps}: an earlier version of Cotune trained it by other rules; remove ${dir} to run the cell anew`,
+    );
   await rm(state, { recursive: true, force: true }); // a kill may have come in between
   return result;
 }
