@@ -29,11 +29,15 @@ function once(trainer: LocalTrainer): LocalTrainer {
 const settled = (person: TestParticipant) =>
   expect.poll(() => person.activities.some((activity) => activity.kind === 'uploaded'), PATIENT).toBe(true);
 
-/** Three rounds of SCAFFOLD by Ada and by Bob, who is killed after the first; `storage` says where his successor looks, if there is one. */
-async function withBobKilled(storage: 'kept' | 'lost' | null) {
+type Config = { readonly algorithm: { readonly id: 'scaffold' | 'fedavg' }; readonly optimizerState: 'fresh' | 'kept' };
+const SCAFFOLD: Config = { algorithm: { id: 'scaffold' }, optimizerState: 'fresh' };
+const KEPT_MOMENTS: Config = { algorithm: { id: 'fedavg' }, optimizerState: 'kept' };
+
+/** Three rounds of Ada and of Bob, who is killed after the first; `storage` says where his successor looks, if there is one. */
+async function withBobKilled(storage: 'kept' | 'lost' | null, config: Config = SCAFFOLD) {
   const coordinator = await start();
   const { runId, token } = await openRun(coordinator, {
-    algorithm: { id: 'scaffold' },
+    ...config,
     rounds: ROUNDS,
     participants: { min: storage === null ? 1 : 2 },
     graceMs: 2500,
@@ -77,8 +81,7 @@ async function withBobKilled(storage: 'kept' | 'lost' | null) {
     run,
     async byFormulas(before: Course['before']): Promise<string> {
       const { vector: weights } = decodeVector(new Uint8Array(bytes));
-      const algorithm = { id: 'scaffold' } as const;
-      const course = { algorithm, weights, rounds: ROUNDS, steps: 2, batchSize: 2, learningRate: 1e-2, people };
+      const course = { ...config, weights, rounds: ROUNDS, steps: 2, batchSize: 2, learningRate: 1e-2, people };
       const end = await plainLoop({ ...course, ...(before && { before }) });
       return sha256Hex(encodeVector(end, { dtype: 'f32', round: ROUNDS }));
     },
@@ -97,6 +100,15 @@ test('scaffold: a participant that lost its storage begins at c_k = 0 again', as
   const forgets: Course['before'] = (round, ordinal) => (ordinal === 1 && round === 1 ? 'forgets' : undefined);
   expect(run.adapter?.sha256).toBe(await byFormulas(forgets));
   expect(run.adapter?.sha256).not.toBe(await byFormulas(undefined));
+});
+
+test('kept moments: a participant killed between rounds goes on with them; one that lost its storage begins anew', async () => {
+  const kept = await withBobKilled('kept', KEPT_MOMENTS);
+  expect(kept.run.adapter?.sha256).toBe(await kept.byFormulas(undefined));
+  const lost = await withBobKilled('lost', KEPT_MOMENTS);
+  const forgets: Course['before'] = (round, ordinal) => (ordinal === 1 && round === 1 ? 'forgets' : undefined);
+  expect(lost.run.adapter?.sha256).toBe(await lost.byFormulas(forgets));
+  expect(lost.run.adapter?.sha256).not.toBe(await lost.byFormulas(undefined));
 });
 
 test('scaffold: a participant that never comes back does not stop the run, and stays one of N', async () => {

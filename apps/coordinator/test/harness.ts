@@ -155,14 +155,21 @@ export function memoryStorage(values = new Map<string, Uint8Array>()): Participa
   };
 }
 
-/** Deterministic training without a GPU: a different, seeded direction for every participant and round, against the rule's drift. */
+/**
+ * Deterministic training without a GPU: a different, seeded direction for every participant and round, against the rule's
+ * drift, and half as far again as before where the optimiser's state says how far that was.
+ */
 export const seededTrainer = (name: string): LocalTrainer => ({
-  async train({ weights, seed, steps, learningRate, rule, onStep }) {
+  async train({ weights, seed, steps, learningRate, rule, optimizer, onStep }) {
     const against = (i: number) => steps * learningRate * (rule.drift?.[i] ?? 0);
-    const trained = weights.map((w, i) => w + 0.01 * Math.sin(i + 1 + (seed % 97) + name.length) - against(i));
+    const again = (i: number) => (optimizer?.m[i] ?? 0) / 2;
+    const trained = weights.map(
+      (w, i) => w + 0.01 * Math.sin(i + 1 + (seed % 97) + name.length) - against(i) + again(i),
+    );
     for (let step = 1; step <= steps; step++)
       onStep({ step, lossNats: 2 / step, gradNorm: 1, tokensPerSecond: 100, ms: 1 });
-    return trained;
+    const m = trained.map((w, i) => w - (weights[i] ?? 0));
+    return { weights: trained, optimizer: { m, v: m.map((one) => one ** 2), t: (optimizer?.t ?? 0) + steps } };
   },
 });
 

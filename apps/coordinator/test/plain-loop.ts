@@ -6,6 +6,7 @@ import {
   type ClientUpdate,
   exampleOrder,
   type LocalTrainer,
+  type OptimizerState,
   roundSeed,
 } from '@cotune/fl-core';
 
@@ -19,6 +20,8 @@ export interface Course {
   readonly learningRate: number;
   /** In order of joining. */
   readonly people: readonly { participantId: string; trainer: LocalTrainer; examples: number }[];
+  /** Default: fresh. */
+  readonly optimizerState?: 'fresh' | 'kept';
   /** What becomes of somebody before a round: it is not there, or its state is gone. */
   readonly before?: (round: number, ordinal: number) => 'absent' | 'forgets' | undefined;
 }
@@ -33,6 +36,7 @@ export async function plainLoop(course: Course): Promise<Float32Array> {
   let weights = course.weights;
   let state = algorithm.initialState(length);
   const own = new Map<string, AlgorithmState>();
+  const moments = new Map<string, OptimizerState>();
   const sole = algorithm.soleClient?.(hyper);
   for (let round = 0; round < rounds; round++) {
     const learningRate = 1e-6 + 0.5 * (course.learningRate - 1e-6) * (1 + Math.cos((Math.PI * round) / rounds));
@@ -42,10 +46,11 @@ export async function plainLoop(course: Course): Promise<Float32Array> {
       if (sole !== undefined && sole !== ordinal) continue;
       const what = course.before?.(round, ordinal);
       if (what === 'absent') continue;
-      if (what === 'forgets') own.delete(participantId);
+      if (what === 'forgets') for (const kept of [own, moments]) kept.delete(participantId);
       const clientState = own.get(participantId) ?? algorithm.initialClientState(length);
       const seed = roundSeed(1, round, ordinal);
-      const trained = await trainer.train({
+      const optimizer = moments.get(participantId);
+      const { weights: trained, optimizer: after } = await trainer.train({
         weights: start,
         order: exampleOrder({ examples, count: steps * batchSize, seed }),
         steps,
@@ -55,12 +60,14 @@ export async function plainLoop(course: Course): Promise<Float32Array> {
         weightDecay: 0,
         seed,
         rule: algorithm.localRule(hyper, clientState, state.vectors),
+        ...(optimizer && { optimizer }),
         signal: new AbortController().signal,
         onStep: () => {},
       });
       const end = { hyper, clientState, shared: state.vectors, start, trained, steps, learningRate };
       const step = algorithm.clientStep?.(end);
       if (step) own.set(participantId, step.state);
+      if (after && course.optimizerState === 'kept') moments.set(participantId, after);
       const delta = trained.map((value, i) => value - (start[i] ?? 0));
       updates.push({ participantId, delta, examples, ...(step?.extra && { extra: step.extra }) });
     }

@@ -1,6 +1,6 @@
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
-import type { AlgorithmSettingsInput } from '@cotune/fl-core';
+import type { RunConfigInput } from '@cotune/fl-core';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { createLog } from '../src/log.ts';
@@ -28,7 +28,7 @@ type Stored = Map<string, Uint8Array>;
  */
 async function runThrough(
   dataDir: string,
-  algorithm: AlgorithmSettingsInput,
+  config: Partial<RunConfigInput>,
   onEvent: (event: string, storages: readonly Stored[]) => void = () => {},
 ) {
   const storages = NAMES.map((): Stored => new Map());
@@ -37,7 +37,7 @@ async function runThrough(
     if (msg === 'event') onEvent(event, storages);
   };
   const coordinator = await start({ dataDir, log: createLog('debug', { write }) });
-  const { runId, token } = await openRun(coordinator, { algorithm });
+  const { runId, token } = await openRun(coordinator, config);
   const finished = untilRun(coordinator, runId);
   const people: TestParticipant[] = [];
   for (const [i, name] of NAMES.entries()) {
@@ -61,13 +61,13 @@ async function resume(dataDir: string, runId: string, tokens: readonly string[],
 }
 
 /** Whole copies of a data directory and of the participants' storage, one after each event of a run. */
-async function copiesOfARun(algorithm: AlgorithmSettingsInput) {
+async function copiesOfARun(config: Partial<RunConfigInput>) {
   const dataDir = await newDataDir();
   const root = await newDataDir();
   const moments: string[] = [];
   const stored: Stored[][] = [];
   // A copy of the directory taken while the coordinator works is what SIGKILL would have left behind.
-  const { runId, people, finished } = await runThrough(dataDir, algorithm, (event, storages) => {
+  const { runId, people, finished } = await runThrough(dataDir, config, (event, storages) => {
     moments.push(event);
     stored.push(storages.map((one) => new Map(one)));
     const dir = join(root, String(moments.length - 1));
@@ -81,14 +81,18 @@ async function copiesOfARun(algorithm: AlgorithmSettingsInput) {
   return { runId, tokens, moments, stored, run, dir: (moment: number) => join(root, String(moment)) };
 }
 
-const ALGORITHMS: readonly AlgorithmSettingsInput[] = [{ id: 'fedavg' }, { id: 'scaffold' }];
+const CONFIGS: readonly (readonly [string, Partial<RunConfigInput>])[] = [
+  ['fedavg', { algorithm: { id: 'fedavg' } }],
+  ['scaffold', { algorithm: { id: 'scaffold' } }],
+  ['fedavg with kept moments', { algorithm: { id: 'fedavg' }, optimizerState: 'kept' }],
+];
 
-test.each(ALGORITHMS)(
-  '$id: after a crash at any moment the run finishes with the adapter of an undisturbed one',
-  async (algorithm) => {
-    const undisturbed = await (await runThrough(await newDataDir(), algorithm)).finished;
+test.each(CONFIGS)(
+  '%s: after a crash at any moment the run finishes with the adapter of an undisturbed one',
+  async (_, config) => {
+    const undisturbed = await (await runThrough(await newDataDir(), config)).finished;
     expect(undisturbed.rounds.every((round) => round.received.length === 2)).toBe(true);
-    const { runId, tokens, moments, stored, run: copied, dir } = await copiesOfARun(algorithm);
+    const { runId, tokens, moments, stored, run: copied, dir } = await copiesOfARun(config);
     expect(copied.adapter?.sha256).toBe(undisturbed.adapter?.sha256);
 
     const started = moments.indexOf('started');
@@ -111,7 +115,14 @@ test.each(ALGORITHMS)(
 );
 
 test('scaffold: a run whose participants lost c_k goes on, elsewhere', async () => {
-  const { runId, tokens, moments, stored, run: undisturbed, dir } = await copiesOfARun({ id: 'scaffold' });
+  const {
+    runId,
+    tokens,
+    moments,
+    stored,
+    run: undisturbed,
+    dir,
+  } = await copiesOfARun({ algorithm: { id: 'scaffold' } });
   const moment = moments.indexOf('aggregated');
   expect(stored[moment]?.some((one) => one.has(`next-state/${runId}`))).toBe(true);
   const run = await resume(dir(moment), runId, tokens);
@@ -120,16 +131,17 @@ test('scaffold: a run whose participants lost c_k goes on, elsewhere', async () 
   expect(run.adapter?.sha256).not.toBe(undisturbed.adapter?.sha256);
 });
 
-test('a data directory of before there were tasks, schedules, shared states and rewards is taken up and gone on with', async () => {
-  const { runId, tokens, moments, stored, run: undisturbed, dir } = await copiesOfARun({ id: 'fedavg' });
+test('a data directory of before there were tasks, schedules, shared states, rewards and kept moments is taken up and gone on with', async () => {
+  const { runId, tokens, moments, stored, run: undisturbed, dir } = await copiesOfARun({ algorithm: { id: 'fedavg' } });
   const moment = moments.indexOf('uploaded');
   const db = await openDatabase(dir(moment));
   const { config } = await db.selectFrom('runs').select('config').executeTakeFirstOrThrow();
-  const { task, dpo, learningRateSchedule, seeding, ...older } = JSON.parse(config);
-  expect({ task, learningRateSchedule, seeding }).toEqual({
+  const { task, dpo, learningRateSchedule, seeding, optimizerState, ...older } = JSON.parse(config);
+  expect({ task, learningRateSchedule, seeding, optimizerState }).toEqual({
     task: 'sft',
     learningRateSchedule: 'cosine',
     seeding: 'run',
+    optimizerState: 'fresh',
   });
   await db
     .updateTable('runs')

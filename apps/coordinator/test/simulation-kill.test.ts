@@ -22,6 +22,7 @@ const CONFIG = {
     batchSize: 2,
     maxSeqLength: 32,
     learningRate: 1e-2,
+    optimizerState: 'kept',
     lora: { rank: 4, alpha: 8, targets: ['q_proj', 'v_proj'] },
   },
   algorithms: [{ id: 'scaffold' }],

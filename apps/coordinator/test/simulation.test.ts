@@ -48,7 +48,7 @@ test('one client a round with fedavg is training alone on the rows in the order 
     const { steps, batchSize, learningRate, clipNorm, weightDecay, seed: dropoutSeed } = job;
     const settings = { steps, batchSize, learningRate, clipNorm, weightDecay, dropoutSeed, mu: 0 };
     const order = rows.map((_, i) => i);
-    const trained = await trainResumably(hostOf(trainer), rows, { ...settings, weights, order });
+    const { adapter: trained } = await trainResumably(hostOf(trainer), rows, { ...settings, weights, order });
     weights = addDelta(weights, Float64Array.from(subtract(trained, weights)));
   }
   gpu.destroy();

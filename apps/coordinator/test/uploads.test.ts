@@ -6,6 +6,7 @@ import {
   decodeVector,
   LORA_TARGET_NAMES,
   l2Norm,
+  PROTOCOL_VERSION,
   type RunView,
   sha256Hex,
   type UploadTicket,
@@ -196,15 +197,15 @@ test('handshakes are refused with a code', async () => {
   };
   const refused = (code: string, message: RegExp) => ({ code, message: expect.stringMatching(message) });
 
-  for (const protocol of [1, 3]) {
-    const answer = refused('version', new RegExp(`got protocol ${protocol}, expected 2`));
+  for (const protocol of [PROTOCOL_VERSION - 1, PROTOCOL_VERSION + 1]) {
+    const answer = refused('version', new RegExp(`got protocol ${protocol}, expected ${PROTOCOL_VERSION}`));
     await expect(attempt({ ...hello(token), protocol })).rejects.toEqual(answer);
   }
   await expect(attempt({})).rejects.toEqual(refused('version', /none/));
   for (const name of ['a\u001b[31mb', 'two\nlines', '\u202eadA', '  ', 'x'.repeat(81)]) {
     await expect(attempt(hello(token, name))).rejects.toEqual(refused('invalid', /client.name/));
   }
-  await expect(attempt({ protocol: 2, token })).rejects.toEqual(refused('invalid', /client/));
+  await expect(attempt({ protocol: PROTOCOL_VERSION, token })).rejects.toEqual(refused('invalid', /client/));
   await expect(attempt(hello('invite_unknown'))).rejects.toEqual(refused('unauthorized', /unknown/));
   await expect(attempt(hello('resume_unknown'))).rejects.toEqual(refused('unauthorized', /unknown/));
   await expect(attempt(hello(await tokenOf({ ttlMs: -1 })))).rejects.toEqual(refused('unauthorized', /expired/));

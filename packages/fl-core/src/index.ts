@@ -8,6 +8,7 @@ export * from './algorithms/fedprox.ts';
 export * from './algorithms/fedyogi.ts';
 export * from './algorithms/form.ts';
 export * from './algorithms/local.ts';
+export * from './algorithms/local-terms.ts';
 export * from './algorithms/registry.ts';
 export * from './algorithms/scaffold.ts';
 export * from './algorithms/state-codec.ts';

@@ -82,4 +82,10 @@ export {
 } from './train/resumable.ts';
 export { type SelfTestResult, selfTest } from './train/self-test.ts';
 export { type StepRecord, type TrainOptions, type TrainResult, train } from './train/train.ts';
-export { createTrainer, type StepResult, type Trainer, type TrainerOptions } from './train/trainer.ts';
+export {
+  createTrainer,
+  type StepResult,
+  type Trainer,
+  type TrainerOptions,
+  type TrainerSnapshot,
+} from './train/trainer.ts';

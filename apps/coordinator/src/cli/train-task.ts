@@ -89,9 +89,9 @@ async function trainTask(
 ): Promise<Float32Array> {
   const { steps, batch, lr, clip, weightDecay, seed } = options;
   const course = { ...run, steps, batchSize: batch, learningRate: lr, clipNorm: clip, weightDecay, dropoutSeed: seed };
-  if (data.task === 'sft') return trainResumably(host, data.examples, { ...course, onStep });
+  if (data.task === 'sft') return (await trainResumably(host, data.examples, { ...course, onStep })).adapter;
   const bar = progressBar('base model');
-  return trainPairsResumably(host, data.pairs, {
+  const { adapter } = await trainPairsResumably(host, data.pairs, {
     ...course,
     beta: dpoOf(options).beta,
     onReference({ pairs, totalPairs }) {
@@ -101,4 +101,5 @@ async function trainTask(
     onStep: ({ rewardMargin, rewardAccuracy, ...step }) =>
       onStep({ ...step, rewards: { margin: rewardMargin, accuracy: rewardAccuracy } }),
   });
+  return adapter;
 }

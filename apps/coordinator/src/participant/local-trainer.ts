@@ -30,18 +30,19 @@ export function taskTrainer(
 ): LocalTrainer {
   const resumption = resumptionOf(options);
   return {
-    train({ rule, seed, onStep, ...job }) {
+    async train({ rule, seed, onStep, ...job }) {
       const course = { ...job, ...rule, ...resumption, dropoutSeed: seed };
-      if (data.task === 'sft') {
-        return trainResumably(host, data.examples, { ...course, onStep: (record) => onStep(common(record)) });
-      }
-      return trainPairsResumably(host, data.pairs, {
-        ...course,
-        beta: dpo.beta,
-        onReference: options.onReference,
-        onStep: ({ rewardAccuracy, rewardMargin, ...record }) =>
-          onStep({ ...common(record), rewards: { accuracy: rewardAccuracy, margin: rewardMargin } }),
-      });
+      const { adapter, optimizer } =
+        data.task === 'sft'
+          ? await trainResumably(host, data.examples, { ...course, onStep: (record) => onStep(common(record)) })
+          : await trainPairsResumably(host, data.pairs, {
+              ...course,
+              beta: dpo.beta,
+              onReference: options.onReference,
+              onStep: ({ rewardAccuracy, rewardMargin, ...record }) =>
+                onStep({ ...common(record), rewards: { accuracy: rewardAccuracy, margin: rewardMargin } }),
+            });
+      return { weights: adapter, optimizer };
     },
   };
 }

@@ -41,7 +41,8 @@ export function taskTrainer(
               onStep: ({ rewardAccuracy, rewardMargin, ...record }) =>
                 onStep({ ...common(record), rewards: { accuracy: rewardAccuracy, margin: rewardMargin } }),
             });
-      return training.catch((error: unknown) => {
+      const trained = training.then(({ adapter, optimizer }) => ({ weights: adapter, optimizer }));
+      return trained.catch((error: unknown) => {
         const code = error instanceof GpuError ? error.code : null;
         if (code !== 'device-lost' && code !== 'out-of-memory') throw error;
         if (code === 'out-of-memory') onOutOfMemory((error as GpuError).message);

@@ -5,7 +5,6 @@ import { scaffold } from '../algorithms/scaffold.ts';
 import { decodeAlgorithmState, encodeAlgorithmState } from '../algorithms/state-codec.ts';
 import type { Rewards, RoundOffer } from '../protocol/schema.ts';
 import { createRng } from '../rng.ts';
-import { createParticipant } from './create.ts';
 import {
   arithmeticTrainer,
   CHUNK,
@@ -17,61 +16,7 @@ import {
   welcomeAt,
 } from './fake-network.test-support.ts';
 import { exampleOrder } from './order.ts';
-import type { ParticipantActivity, ParticipantOptions } from './participant.ts';
-
-const LENGTH = 100; // 420 bytes encoded: 7 chunks of 64, the last one cut
-const start = Float32Array.from({ length: LENGTH }, (_, i) => i / 8);
-const turns = async (n: number): Promise<void> => {
-  for (let i = 0; i < n; i++) await new Promise((resolve) => setImmediate(resolve));
-};
-
-function session(options: Partial<ParticipantOptions> & { server?: ReturnType<typeof fakeCoordinator> } = {}) {
-  const server = options.server ?? fakeCoordinator();
-  const storage = options.storage ?? memoryStorage();
-  const trainer = (options.trainer as ReturnType<typeof arithmeticTrainer> | undefined) ?? arithmeticTrainer();
-  const activities: ParticipantActivity[] = [];
-  let wake = (): void => {};
-  const participant = createParticipant({
-    transport: server.transport,
-    storage,
-    examples: 12,
-    now: () => 0,
-    delay: () => turns(1),
-    ...options,
-    trainer,
-    onActivity: (activity) => {
-      activities.push(activity);
-      wake();
-    },
-  });
-  return {
-    server,
-    storage,
-    trainer,
-    activities,
-    participant,
-    offer: (round = 0, change: Partial<RoundOffer> = {}): RoundOffer => ({
-      runId: 'run',
-      round,
-      attempt: 0,
-      deadlineMs: 1000,
-      adapter: server.blob(start, round),
-      algorithmState: null,
-      counted: server.accepted.at(-1)?.open.sha256 ?? null,
-      plan,
-      ...change,
-    }),
-    async until(kind: ParticipantActivity['kind'], from = 0): Promise<ParticipantActivity> {
-      for (;;) {
-        const found = activities.slice(from).find((activity) => activity.kind === kind);
-        if (found !== undefined) return found;
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
-    },
-  };
-}
+import { LENGTH, session, start, turns } from './session.test-support.ts';
 
 /** What the arithmetic trainer makes of a plan, worked out apart from it. */
 function expectedDelta(steps = plan.steps): number[] {
@@ -554,7 +499,7 @@ describe('training that goes wrong', () => {
         job.onStep({ step: 1, lossNats: Number.NaN, gradNorm: 1, tokensPerSecond: 1, ms: 1 } as never);
         const trained = job.weights.slice();
         trained[3] = Number.NaN;
-        return trained;
+        return { weights: trained };
       },
     };
     const { participant, server, offer, until } = session({ trainer });
@@ -654,7 +599,7 @@ describe('algorithm state of a client', () => {
     }),
   };
   const stateIn = async (storage: { get(key: string): Promise<Uint8Array | undefined> }) =>
-    decodeAlgorithmState((await storage.get('state/run')) as Uint8Array);
+    decodeAlgorithmState(((await storage.get('state/run')) as Uint8Array).subarray(64));
 
   it('is kept once the update went into the model, and goes into the next round', async () => {
     const { participant, server, offer, until, storage, activities } = session({ algorithmOf: () => counting });
@@ -758,7 +703,7 @@ describe('what an algorithm shares and asks for (SCAFFOLD)', () => {
     };
   };
   const ckIn = async (storage: { get(key: string): Promise<Uint8Array | undefined> }) =>
-    decodeAlgorithmState((await storage.get('state/run')) as Uint8Array).vectors.ck;
+    decodeAlgorithmState(((await storage.get('state/run')) as Uint8Array).subarray(64)).vectors.ck;
 
   it('sends the control delta behind the delta in one vector, beginning at zero before there is a state', async () => {
     const { participant, server, scaffoldOffer, until, storage, activities } = scaffolding();

@@ -14,7 +14,7 @@ import {
   type Welcome,
 } from '../protocol/schema.ts';
 import type { Rng } from '../rng.ts';
-import type { LocalTrainer, ParticipantStorage, ParticipantTransport } from './participant.ts';
+import type { LocalTrainer, OptimizerState, ParticipantStorage, ParticipantTransport } from './participant.ts';
 
 export const CHUNK = 64;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -180,16 +180,22 @@ export function memoryStorage(): ParticipantStorage & { readonly map: Map<string
 /**
  * A small model instead of a language model: element i of the vector moves by learningRate × (1 + the example's index)
  * for the element that the example falls on, and by the rule's drift at every step (for such an optimiser the same on
- * gradient and weights). Deterministic, sensitive to order length, start, plan and rule.
+ * gradient and weights). What its optimiser remembers is how far it went (m, of which v is the square); going on from that,
+ * it goes half as far again before its first step. Deterministic, sensitive to order length, start, plan, rule and moments.
  */
 export function arithmeticTrainer(onStepHook?: (step: number) => Promise<void> | void) {
   const trainer = {
     jobs: [] as { order: readonly number[]; seed: number; start: number[] }[],
-    async train({ weights, order, steps, batchSize, learningRate, seed, rule, signal, onStep }) {
+    /** AdamW's state at the beginning of each job. */
+    optimizers: [] as (OptimizerState | undefined)[],
+    async train({ weights, order, steps, batchSize, learningRate, seed, rule, optimizer, signal, onStep }) {
       trainer.jobs.push({ order, seed, start: [...weights] });
-      const trained = weights.slice();
+      trainer.optimizers.push(optimizer);
+      const trained = weights.map((w, i) => w + (optimizer?.m[i] ?? 0) / 2);
+      let t = optimizer?.t ?? 0;
       for (let step = 0; step < steps && !signal.aborted; step++) {
         await turn();
+        t++;
         for (const row of order.slice(step * batchSize, (step + 1) * batchSize)) {
           const at = row % trained.length;
           trained[at] = (trained[at] as number) + learningRate * (1 + row);
@@ -200,9 +206,13 @@ export function arithmeticTrainer(onStepHook?: (step: number) => Promise<void> |
         onStep({ step: step + 1, lossNats: 4 / (step + 1), gradNorm: 1, tokensPerSecond: 100, ms: 5 });
         await onStepHook?.(step + 1);
       }
-      return trained;
+      const m = trained.map((w, i) => w - (weights[i] ?? 0));
+      return { weights: trained, optimizer: { m, v: m.map((one) => one ** 2), t } };
     },
-  } as LocalTrainer & { jobs: { order: readonly number[]; seed: number; start: number[] }[] };
+  } as LocalTrainer & {
+    jobs: { order: readonly number[]; seed: number; start: number[] }[];
+    optimizers: (OptimizerState | undefined)[];
+  };
   return trainer;
 }
 
@@ -212,6 +222,7 @@ export const plan: RoundOffer['plan'] = {
   learningRate: 0.25,
   clipNorm: 1,
   weightDecay: 0,
+  optimizerState: 'fresh',
   seed: 11,
   seeding: 'run',
   algorithm: { id: 'fedavg', hyper: { weighting: 'examples' } },

@@ -34,6 +34,7 @@ async function federate(
   algorithm: AlgorithmSettingsInput,
   fate: (name: Name) => () => Fate,
   reload?: (name: Name) => 'storage kept' | 'storage lost',
+  optimizerState: 'fresh' | 'kept' = 'fresh',
 ): Promise<RunState & { vector: Float32Array }> {
   const config = runConfig.parse({
     name: 'x',
@@ -44,6 +45,7 @@ async function federate(
     steps: 4,
     batchSize: 3,
     learningRate: 0.1,
+    optimizerState,
     participants: { min: 3 },
   });
   const first = initialRun({ runId: 'run', config, atMs: 0 });
@@ -280,4 +282,51 @@ it('scaffold: who lost its storage begins at c_k = 0 again, and the run goes on'
   const expected = scaffoldByHand((name) => name === 'ben');
   expect(vector).toEqual(expected);
   expect(vector).not.toEqual(scaffoldByHand(() => false));
+});
+
+/** FedAvg written out, each client going half as far again as in its last round before its first step. `loses` clients never do. */
+function keptByHand(loses: (name: Name) => boolean): Float32Array {
+  const total = names.reduce((sum, name) => sum + EXAMPLES[name], 0);
+  const went = new Map<Name, Float32Array>();
+  let w = begin.slice();
+  for (let round = 0; round < 3; round++) {
+    const learningRate = cosineLearningRate({ round, rounds: 3, max: 0.1, min: 1e-6 });
+    const mean = new Float64Array(w.length);
+    names.forEach((name, ordinal) => {
+      const before = loses(name) ? undefined : went.get(name);
+      const trained = w.map((value, i) => value + (before?.[i] ?? 0) / 2);
+      const seed = roundSeed(1, round, ordinal);
+      for (const row of exampleOrder({ examples: EXAMPLES[name], count: 12, seed })) {
+        trained[row] = (trained[row] as number) + learningRate * (1 + row);
+      }
+      const delta = trained.map((value, i) => value - (w[i] as number));
+      went.set(name, delta);
+      delta.forEach((value, i) => {
+        mean[i] = (mean[i] as number) + (EXAMPLES[name] / total) * value;
+      });
+    });
+    w = w.map((value, i) => value + (mean[i] as number));
+  }
+  return w;
+}
+
+it('kept moments: the final adapter is what the formulas give, over reloads; who lost its storage begins anew', async () => {
+  const kept = await federate({ id: 'fedavg' }, calm, () => 'storage kept', 'kept');
+  expect(kept.vector).toEqual(keptByHand(() => false));
+  const lost = await federate({ id: 'fedavg' }, calm, (name) => `storage ${name === 'ben' ? 'lost' : 'kept'}`, 'kept');
+  expect(lost.vector).toEqual(keptByHand((name) => name === 'ben'));
+  const fresh = await federate({ id: 'fedavg' }, calm);
+  expect(new Set([kept, lost, fresh].map(({ adapter }) => adapter?.sha256)).size).toBe(3);
+});
+
+it.each(ALGORITHM_IDS)('%s with kept moments: a bad network and reloads lead to the same adapter', async (id) => {
+  const expected = await federate({ id }, calm, undefined, 'kept');
+  const stormy = await federate(
+    { id },
+    (name) => unreliable(createRng(`7/${name}`), 4),
+    () => 'storage kept',
+    'kept',
+  );
+  expect(stormy.adapter).toEqual(expected.adapter);
+  expect(stormy.algorithmState).toEqual(expected.algorithmState);
 });

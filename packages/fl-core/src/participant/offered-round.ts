@@ -1,17 +1,9 @@
 import { FlError } from '../error.ts';
 import type { RoundOffer, RunView } from '../protocol/schema.ts';
 import type { ParticipantOptions } from './participant.ts';
-import {
-  answers,
-  clearPending,
-  keepState,
-  noteNextState,
-  type PendingUpdate,
-  readPending,
-  settleNextState,
-  writePending,
-} from './pending.ts';
+import { answers, clearPending, type PendingUpdate, readPending, writePending } from './pending.ts';
 import { type Patience, persistently } from './retry.ts';
+import { keepState, noteNextState, settleNextState } from './stored-state.ts';
 import { downloadBytes, downloadStart, trainRound } from './train-round.ts';
 import { uploadUpdate } from './upload.ts';
 

@@ -23,11 +23,27 @@ export interface ParticipantTransport {
   download(url: string, onProgress?: (receivedBytes: number) => void): Promise<Uint8Array<ArrayBuffer>>;
 }
 
+/** What AdamW remembers between steps. */
+export interface OptimizerState {
+  /** First and second moments, (length) each. */
+  readonly m: Float32Array;
+  readonly v: Float32Array;
+  /** Steps taken. */
+  readonly t: number;
+}
+
+/** What training left. */
+export interface Trained {
+  readonly weights: Float32Array;
+  /** After the last step; runs that keep it need it. */
+  readonly optimizer?: OptimizerState;
+}
+
 /** The GPU as the participant logic sees it; the app adapts @cotune/kernels to it. */
 export interface LocalTrainer {
   /**
-   *  Trains from `weights` on its own examples in the given order (indices, steps × batchSize of them). Returns the trained vector.
-   *  When `signal` aborts, finishes the step at hand and returns the vector reached so far.
+   * Trains from `weights` on its own examples in the given order (indices, steps × batchSize of them).
+   * When `signal` aborts, finishes the step at hand and returns what was reached so far.
    */
   train(job: {
     readonly weights: Float32Array;
@@ -39,6 +55,8 @@ export interface LocalTrainer {
     readonly weightDecay: number;
     readonly seed: number;
     readonly rule: LocalRule;
+    /** The optimiser goes on from here; it begins anew where this is absent. */
+    readonly optimizer?: OptimizerState;
     readonly signal: AbortSignal;
     onStep(record: {
       step: number;
@@ -49,10 +67,10 @@ export interface LocalTrainer {
       /** Of a step on preference pairs. */
       rewards?: Rewards;
     }): void;
-  }): Promise<Float32Array>;
+  }): Promise<Trained>;
 }
 
-/** Small durable storage for what must survive a reload: the resume token, a trained update not yet accepted, algorithm state. */
+/** Small durable storage for what must survive a reload: the resume token, a trained update not yet accepted, what the client carries from round to round. */
 export interface ParticipantStorage {
   get(key: string): Promise<Uint8Array | undefined>;
   set(key: string, value: Uint8Array): Promise<void>;

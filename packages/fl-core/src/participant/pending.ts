@@ -1,6 +1,7 @@
 import { sha256Hex } from '../protocol/codec.ts';
 import type { RoundOffer, UploadOpen } from '../protocol/schema.ts';
 import type { ParticipantStorage } from './participant.ts';
+import { nextStateKey, stateKey } from './stored-state.ts';
 
 /** A trained update that the coordinator has not answered yet. */
 export interface PendingUpdate {
@@ -10,7 +11,7 @@ export interface PendingUpdate {
   readonly adapterSha256: string;
   /** The encoded update: the delta, and the algorithm's extras behind it. */
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** The algorithm's client state after this round, kept once the update went into the model; empty when it carries none. */
+  /** What the client carries on after this round (encodeLocalState), kept once the update went into the model; empty when it carries nothing. */
   readonly clientState: Uint8Array<ArrayBuffer>;
 }
 
@@ -56,35 +57,6 @@ export const answers = (pending: PendingUpdate, offer: RoundOffer): boolean =>
   pending.open.round === offer.round &&
   pending.open.attempt === offer.attempt &&
   pending.adapterSha256 === offer.adapter.sha256;
-
-/** The state of the algorithm's client half after its last update that went into the model. */
-export const stateKey = (runId: string): string => `state/${runId}`;
-/** The one after an update that was accepted, whose round may still end without changing the model. */
-const nextStateKey = (runId: string): string => `next-state/${runId}`;
-const SHA256_DIGITS = 64;
-
-/** Makes the state after a stored update the client's. */
-export async function keepState(storage: ParticipantStorage, { open, clientState }: PendingUpdate): Promise<void> {
-  if (clientState.length > 0) await storage.set(stateKey(open.runId), clientState);
-}
-
-/** Notes the client state after an accepted update, until an offer says what became of that. */
-export async function noteNextState(storage: ParticipantStorage, { open, clientState }: PendingUpdate): Promise<void> {
-  if (clientState.length === 0) return;
-  const record = new Uint8Array(SHA256_DIGITS + clientState.length);
-  record.set(new TextEncoder().encode(open.sha256));
-  record.set(clientState, SHA256_DIGITS);
-  await storage.set(nextStateKey(open.runId), record);
-}
-
-/** Makes the noted state the client's if the offer says that its update went into the model, and drops it otherwise. */
-export async function settleNextState(storage: ParticipantStorage, { runId, counted }: RoundOffer): Promise<void> {
-  const record = await storage.get(nextStateKey(runId));
-  if (record === undefined) return;
-  const sha256 = new TextDecoder().decode(record.subarray(0, SHA256_DIGITS));
-  if (sha256 === counted) await storage.set(stateKey(runId), record.slice(SHA256_DIGITS));
-  await storage.delete(nextStateKey(runId));
-}
 
 /** Forgets all that is stored of a run, which is over. */
 export async function clearRun(storage: ParticipantStorage, runId: string): Promise<void> {

@@ -1,15 +1,22 @@
 import type { Algorithm, AlgorithmState } from '../algorithms/algorithm.ts';
-import { encodeAlgorithmState } from '../algorithms/state-codec.ts';
 import { FlError } from '../error.ts';
 import { decodeVector, encodeVector, sha256Hex, type VectorDtype } from '../protocol/codec.ts';
 import type { BlobRef, Rewards, RoundOffer } from '../protocol/schema.ts';
 import { allFinite, subtract } from '../vector.ts';
-import { carriedState, sharedVectors, withExtras } from './local-state.ts';
+import {
+  carriedState,
+  encodeLocalState,
+  keptOptimizer,
+  optimizerToKeep,
+  sharedVectors,
+  withExtras,
+} from './local-state.ts';
 import { meanRewards } from './mean-rewards.ts';
 import { roundOrder } from './order.ts';
 import type { LocalTrainer, ParticipantStorage, ParticipantTransport } from './participant.ts';
-import { type PendingUpdate, stateKey } from './pending.ts';
+import type { PendingUpdate } from './pending.ts';
 import { type Patience, persistently } from './retry.ts';
+import { readState } from './stored-state.ts';
 
 /** Downloads that do not match their hash before giving up. */
 const DOWNLOADS = 3;
@@ -85,14 +92,18 @@ export interface TrainJob {
 /**
  * Trains a round and encodes its delta, with the algorithm's extras behind it; null when stopped before the first step.
  * FlError `not-finite` when training diverged or a value does not fit the run's dtype, `wrong-shape` when the trainer
- * returns another length, `invalid` when the algorithm's client step lacks a vector that its `extras` names.
+ * returns another length, `invalid` when the algorithm's client step lacks a vector that its `extras` names, or the trainer
+ * the optimiser's state where the run keeps it.
  */
 export async function trainRound(job: TrainJob): Promise<PendingUpdate | null> {
   const { offer, examples, algorithm, storage } = job;
   const { weights: start, shared } = job.start;
   const { plan } = offer;
   const { hyper } = plan.algorithm;
-  const clientState = carriedState(algorithm, await storage.get(stateKey(offer.runId)), start.length);
+  const keeps = plan.optimizerState === 'kept';
+  const saved = await readState(storage, offer.runId);
+  const clientState = carriedState(algorithm, saved, start.length);
+  const optimizer = keeps ? keptOptimizer(saved, offer.counted, start.length) : undefined;
   const startedAtMs = job.now();
   const losses: number[] = [];
   const rewards = meanRewards();
@@ -106,6 +117,7 @@ export async function trainRound(job: TrainJob): Promise<PendingUpdate | null> {
     weightDecay: plan.weightDecay,
     seed: plan.seed,
     rule: algorithm.localRule(hyper, clientState, shared),
+    ...(optimizer && { optimizer }),
     signal: job.signal,
     onStep: (record) => {
       losses.push(record.lossNats);
@@ -115,32 +127,20 @@ export async function trainRound(job: TrainJob): Promise<PendingUpdate | null> {
   });
   const steps = losses.length;
   if (steps === 0) return null;
-  const delta = subtract(trained, start);
-  if (!allFinite(delta)) {
-    throw new FlError(
-      'not-finite',
-      `training diverged: after ${steps} steps a weight is not finite; lower the learning rate`,
-    );
-  }
-  const meanLoss = losses.reduce((sum, loss) => sum + loss, 0) / steps;
-  const next = algorithm.clientStep?.({
+  const { learningRate } = plan;
+  const { update, state } = clientHalf(algorithm, {
     hyper,
     clientState,
     shared,
     start,
-    trained,
+    trained: trained.weights,
     steps,
-    learningRate: plan.learningRate,
+    learningRate,
   });
-  const update = withExtras(algorithm, delta, next);
-  if (!allFinite(update)) {
-    throw new FlError(
-      'not-finite',
-      `algorithm ${algorithm.id}: a vector that goes with the update is not finite after ${steps} steps at learning rate ${plan.learningRate}`,
-    );
-  }
-  const mean = rewards.mean();
   const bytes = encodeVector(update, { dtype: job.dtype, round: offer.round });
+  const meanLoss = losses.reduce((sum, loss) => sum + loss, 0) / steps;
+  const trainingMs = Math.max(0, Math.round(job.now() - startedAtMs));
+  const mean = rewards.mean();
   return {
     open: {
       runId: offer.runId,
@@ -153,12 +153,36 @@ export async function trainRound(job: TrainJob): Promise<PendingUpdate | null> {
       metrics: {
         lossNats: Number.isFinite(meanLoss) ? meanLoss : null,
         steps,
-        trainingMs: Math.max(0, Math.round(job.now() - startedAtMs)),
+        trainingMs,
         ...(mean === undefined ? {} : { rewards: mean }),
       },
     },
     adapterSha256: offer.adapter.sha256,
     bytes,
-    clientState: next === undefined ? new Uint8Array(0) : encodeAlgorithmState(next.state),
+    clientState: encodeLocalState(state, keeps ? optimizerToKeep(trained.optimizer, start.length) : undefined),
   };
+}
+
+/** What is sent and what is carried on of the algorithm, undefined where nothing changes. */
+function clientHalf(
+  algorithm: Algorithm,
+  input: Parameters<NonNullable<Algorithm['clientStep']>>[0],
+): { readonly update: Float32Array; readonly state: AlgorithmState | undefined } {
+  const { trained, start, steps, learningRate } = input;
+  const delta = subtract(trained, start);
+  if (!allFinite(delta)) {
+    throw new FlError(
+      'not-finite',
+      `training diverged: after ${steps} steps a weight is not finite; lower the learning rate`,
+    );
+  }
+  const next = algorithm.clientStep?.(input);
+  const update = withExtras(algorithm, delta, next);
+  if (!allFinite(update)) {
+    throw new FlError(
+      'not-finite',
+      `algorithm ${algorithm.id}: a vector that goes with the update is not finite after ${steps} steps at learning rate ${learningRate}`,
+    );
+  }
+  return { update, state: next?.state };
 }

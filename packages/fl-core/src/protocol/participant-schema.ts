@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { algorithmSettings } from '../algorithms/registry.ts';
 import { FL_ERROR_CODES } from '../error.ts';
 import { count, finite, id, positive, sha256 } from './fields.ts';
-import { blobRef, modelRef, rewards, roundSummary, runView, seeding } from './run-schema.ts';
+import { blobRef, modelRef, optimizerState, rewards, roundSummary, runView, seeding } from './run-schema.ts';
 
 /** No control characters, and none that turn the direction of the text around them: names are shown in terminals and logs. */
 const plainText = /^[^\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]*$/u;
@@ -36,6 +36,8 @@ export const trainPlan = z.object({
   learningRate: z.number().nonnegative(),
   clipNorm: z.number().nonnegative(),
   weightDecay: z.number().nonnegative(),
+  /** `kept`: AdamW goes on from what the participant has kept of the round that `counted` names; fresh where it has nothing. */
+  optimizerState,
   /** Seeds dropout and, when `seeding` is `run`, the order of examples; derived from run seed, round and the participant's ordinal. */
   seed: count,
   /** Which examples, in which order: shuffled passes from `seed`, or what Python's generator samples when seeded with the round. */

@@ -12,6 +12,9 @@ export const LORA_TARGET_NAMES = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_
  */
 export const seeding = z.enum(['run', 'round-only']).default('run');
 
+/** Whether a participant's AdamW begins each round anew, or goes on with moments and step count of its own last round that counted. */
+export const optimizerState = z.enum(['fresh', 'kept']).default('fresh');
+
 /** Settings of a run; what the operator fills in, and all that a participant needs to reproduce its training. */
 export const runConfig = z.object({
   name: z.string().min(1).max(120),
@@ -43,6 +46,7 @@ export const runConfig = z.object({
   minLearningRate: z.number().nonnegative().default(1e-6),
   clipNorm: z.number().nonnegative().default(1),
   weightDecay: z.number().nonnegative().default(0),
+  optimizerState,
   lora: z.object({
     rank: positive.max(256).default(8),
     alpha: z.number().positive().default(16),

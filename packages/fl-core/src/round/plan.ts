@@ -48,6 +48,7 @@ export function planFor(state: RunState, participantId: string): TrainPlan {
     learningRate: roundLearningRate(config, current.round),
     clipNorm: config.clipNorm,
     weightDecay: config.weightDecay,
+    optimizerState: config.optimizerState,
     seed: roundSeed(config.seed, current.round, ordinal, current.attempt),
     seeding: config.seeding,
     algorithm: config.algorithm,

@@ -782,6 +782,7 @@ describe('plans and views', () => {
       learningRate: 0.5,
       clipNorm: 1,
       weightDecay: 0,
+      optimizerState: 'fresh',
       seed: roundSeed(5, 0, 1),
       seeding: 'run',
       algorithm: { id: 'fedavg', hyper: { weighting: 'examples' } },

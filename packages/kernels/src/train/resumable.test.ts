@@ -62,9 +62,9 @@ function memoryStore(): CheckpointStore & { bytes: Uint8Array<ArrayBuffer> | und
 
 async function undisturbed(): Promise<Float32Array> {
   const { host } = freshHost();
-  const vector = await trainResumably(host, examples, options);
+  const { adapter } = await trainResumably(host, examples, options);
   host.destroy();
-  return vector;
+  return adapter;
 }
 
 it('trains the ordered rows from the given vector, whatever the trainer did before', async () => {
@@ -93,10 +93,11 @@ it('trains the ordered rows from the given vector, whatever the trainer did befo
 
   const used = await createTrainer(model, lora);
   await trainResumably(hostOf(used), examples, { ...options, weights: vectorOf(8), order: [1, 1], drift: vectorOf(9) });
-  expect(await trainResumably(hostOf(used), examples, { ...options, weights, order, drift })).toEqual(expected);
+  const again = await trainResumably(hostOf(used), examples, { ...options, weights, order, drift });
+  expect(again.adapter).toEqual(expected);
   // Without a drift the one of before is gone.
   const plain = await trainResumably(hostOf(used), examples, { ...options, weights, order });
-  expect(plain).not.toEqual(expected);
+  expect(plain.adapter).not.toEqual(expected);
   expect(await trainResumably(hostOf(reference), examples, { ...options, weights, order })).toEqual(plain);
   await expect(trainResumably(hostOf(used), examples, { ...options, weights, order: [3] })).rejects.toThrow(
     'row 3 of 3',
@@ -109,7 +110,7 @@ it('ends with the bits of an undisturbed run when the device goes away twice in 
   const { host, gpus } = freshHost();
   const steps: number[] = [];
   const recovered: [string, number][] = [];
-  const vector = await trainResumably(host, examples, {
+  const { adapter: vector } = await trainResumably(host, examples, {
     ...options,
     onStep: ({ step }) => {
       steps.push(step);
@@ -125,6 +126,34 @@ it('ends with the bits of an undisturbed run when the device goes away twice in 
   ]);
   expect(steps).toEqual([0, 1, 2, 3, 4]); // none is reported twice, none is lost
   expect(vector).toEqual(await undisturbed());
+});
+
+it('goes on from the state that an earlier call left of AdamW, as one training would', async () => {
+  const { dropoutSeed: _, ...rest } = options;
+  const lora = { ...LORA, dropout: 0 };
+  const { host } = freshHost({ lora });
+  const call = (from: number, to: number, change: Partial<ResumableOptions> = {}) =>
+    trainResumably(host, examples, {
+      ...rest,
+      mu: 0,
+      steps: to - from,
+      order: Array.from({ length: (to - from) * rest.batchSize }, (_unused, i) => (from * rest.batchSize + i) % 9),
+      ...change,
+    });
+  const whole = await call(0, 5);
+  expect(whole.optimizer.t).toBe(5);
+  const before = await call(0, 2);
+  expect(before.optimizer.t).toBe(2);
+  const { adapter: weights, optimizer } = before;
+  const kept = { m: optimizer.m.slice(), v: optimizer.v.slice(), t: optimizer.t };
+  expect(await call(2, 5, { weights, optimizer })).toEqual(whole);
+  expect(optimizer).toEqual(kept); // and is not changed by that
+  const fresh = await call(2, 5, { weights });
+  expect(fresh.optimizer.t).toBe(3);
+  expect(fresh.adapter).not.toEqual(whole.adapter);
+  const short = { ...optimizer, v: optimizer.v.subarray(1) };
+  await expect(call(2, 5, { weights, optimizer: short })).rejects.toMatchObject({ code: 'bad-adapter' });
+  host.destroy();
 });
 
 it('holds w₀ of the proximal term only where there is one', async () => {
@@ -156,7 +185,7 @@ it('does the same for preference pairs', async () => {
   still.host.destroy();
   const { host, gpus } = freshHost();
   const order = settings.order.map((i) => i % 8);
-  const vector = await trainPairsResumably(host, pairs, {
+  const { adapter: vector } = await trainPairsResumably(host, pairs, {
     ...settings,
     order,
     onStep: ({ step }) => step === 2 && gpus.at(-1)?.device.destroy(),
@@ -175,7 +204,7 @@ it('asks the base model once about pairs met more than once, and again only wher
     const { host, gpus } = freshHost();
     const asked: number[] = [];
     const recovered: number[] = [];
-    const vector = await trainPairsResumably(host, pairs, {
+    const { adapter: vector } = await trainPairsResumably(host, pairs, {
       ...settings,
       order,
       onReference: ({ pairs: done }) => {
@@ -241,7 +270,7 @@ it('goes on in another process from the stored checkpoint, telling the steps bef
   const second = freshHost();
   const steps: number[] = [];
   let resumed = 0;
-  const vector = await trainResumably(second.host, examples, {
+  const { adapter: vector } = await trainResumably(second.host, examples, {
     ...options,
     store,
     onStep: ({ step }) => void steps.push(step),
@@ -280,6 +309,13 @@ it('takes up no checkpoint of other work, and none that is damaged', async () =>
   expect(await run({}, examples.toReversed())).toBe(0);
   expect(await run({ drift: undefined })).toBe(0);
   expect(await run({ drift: undefined })).toBe(2);
+  const optimizer = { m: weights.map((w) => w / 9), v: weights.map((w) => w * w), t: 3 };
+  expect(await run({ optimizer })).toBe(0);
+  expect(await run({ optimizer })).toBe(2);
+  expect(await run({ optimizer: { ...optimizer, m: optimizer.m.map((m) => -m) } })).toBe(0);
+  expect(await run({ optimizer: { ...optimizer, v: optimizer.v.map((v) => v * 2) } })).toBe(0);
+  expect(await run({ optimizer: { ...optimizer, t: 4 } })).toBe(0);
+  expect(await run({})).toBe(0);
   expect(await run({ drift: undefined, context: 'another model' })).toBe(0);
   expect(await run({ drift: undefined, context: 'another model' })).toBe(2);
   const last = store.bytes?.at(-5) ?? 0;

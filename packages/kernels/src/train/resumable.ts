@@ -7,8 +7,9 @@ import type { PairProgress, PreferencePair } from './dpo.ts';
 import { withReference } from './dpo-reference.ts';
 import { type PairStepRecord, type TrainPairsOptions, trainPairs } from './dpo-train.ts';
 import type { TrainerHost } from './host.ts';
+import type { OptimizerState } from './optimizer.ts';
 import { type StepRecord, type TrainOptions, train } from './train.ts';
-import type { Trainer } from './trainer.ts';
+import type { Trainer, TrainerSnapshot } from './trainer.ts';
 
 /** Where training starts and what it goes over. */
 export interface Course {
@@ -18,6 +19,8 @@ export interface Course {
   readonly order: readonly number[];
   /** Added by every step; see StepOptions.driftTarget. */
   readonly drift?: Float32Array | undefined;
+  /** AdamW's state to go on from, as an earlier call left it. Default: fresh, zero moments at step 0. */
+  readonly optimizer?: OptimizerState | undefined;
 }
 
 export interface Resumption {
@@ -41,18 +44,19 @@ export interface ResumablePairsOptions extends TrainPairsOptions, Course, Resump
 }
 
 /**
- * Trains from given weights with fresh AdamW moments, whatever the trainer did before, and survives a lost GPU and an ended
- * process: after every step adapter, moments and step are kept, here and in `store`, and training goes on from there with the same rows and dropout masks, so that it ends with the bits of an
- * undisturbed run. The same call after a restart finds its checkpoint by a fingerprint of all that decides the result.
- * The checkpoint stays until the caller, who has the result safe, deletes it. Returns the trained vector, after an abort the
- * one reached so far. Throws RangeError for an index without a row, as `train`, and GpuError when the GPU fails three times
- * at one step.
+ * Trains from given weights, with fresh AdamW moments or those given, whatever the trainer did before, and survives a lost
+ * GPU and an ended process: after every step adapter, moments and step are kept, here and in `store`, and training goes on
+ * from there with the same rows and dropout masks, so that it ends with the bits of an undisturbed run. The same call after
+ * a restart finds its checkpoint by a fingerprint of all that decides the result.
+ * The checkpoint stays until the caller, who has the result safe, deletes it. Returns the trained vector and AdamW's state,
+ * after an abort those reached so far. Throws RangeError for an index without a row, as `train`, ModelError 'bad-adapter' for
+ * a vector of another length, and GpuError when the GPU fails three times at one step.
  */
 export async function trainResumably(
   host: TrainerHost,
   examples: readonly TokenizedExample[],
   options: ResumableOptions,
-): Promise<Float32Array<ArrayBuffer>> {
+): Promise<TrainerSnapshot> {
   const rows = inOrder(examples, options.order);
   const { signal: _signal, ...settings } = options;
   return resume<StepRecord>(host, options, rows, {
@@ -68,7 +72,7 @@ export async function trainPairsResumably(
   host: TrainerHost,
   pairs: readonly PreferencePair[],
   options: ResumablePairsOptions,
-): Promise<Float32Array<ArrayBuffer>> {
+): Promise<TrainerSnapshot> {
   const rows = inOrder(pairs, options.order);
   const sequences = rows.flatMap(({ chosen, rejected }) => [chosen, rejected]);
   const reference = rows.map((row) => row.reference);
@@ -105,7 +109,7 @@ async function resume<Record>(
   options: Outer<Record>,
   sequences: readonly TokenizedExample[],
   work: Work<Record>,
-): Promise<Float32Array<ArrayBuffer>> {
+): Promise<TrainerSnapshot> {
   const { store, onResumed, onRecovered, onStoreError, onStep, signal, steps } = options;
   const job = await fingerprint(sequences, options);
   const writer = createCheckpointWriter(store, onStoreError ?? (() => undefined));
@@ -135,7 +139,7 @@ async function resume<Record>(
         writer.offer(point);
       }
       await writer.flush();
-      return new Float32Array(point.adapter);
+      return { adapter: new Float32Array(point.adapter), optimizer: point.optimizer };
     } catch (error) {
       if (!isLoss(error) || ++losses >= MAX_LOSSES) throw error;
       await host.reopen(error);
@@ -158,9 +162,15 @@ function requireFinite(adapter: Float32Array, step: number): void {
   );
 }
 
-function start<Record>(job: string, { weights, startStep = 0 }: Outer<Record>): Checkpoint<Record> {
+function start<Record>(job: string, { weights, optimizer, startStep = 0 }: Outer<Record>): Checkpoint<Record> {
   const zeros = () => new Float32Array(weights.length);
-  return { job, step: startStep, adapter: weights, optimizer: { m: zeros(), v: zeros(), t: 0 }, records: [] };
+  return {
+    job,
+    step: startStep,
+    adapter: weights,
+    optimizer: optimizer ?? { m: zeros(), v: zeros(), t: 0 },
+    records: [],
+  };
 }
 
 function restore(
@@ -174,12 +184,13 @@ function restore(
   trainer.setDrift(drift ?? null);
 }
 
-/** SHA-256 of everything that decides the trained bits: data in order, start, drift, and the plain options by name. */
+/** SHA-256 of everything that decides the trained bits: data in order, start, drift, moments, and the plain options by name. */
 async function fingerprint<Record>(sequences: readonly TokenizedExample[], options: Outer<Record>): Promise<string> {
-  const { weights, drift, order: _order, ...others } = options;
+  const { weights, drift, optimizer, order: _order, ...others } = options;
   const plain = Object.entries(others).filter(([, value]) => ['number', 'string', 'boolean'].includes(typeof value));
   const settings = new TextEncoder().encode(JSON.stringify(plain.sort()));
   const parts = [settings, bytesOf(weights), bytesOf(drift ?? new Float32Array()), bytesOf(tokensOf(sequences))];
+  if (optimizer) parts.push(bytesOf(optimizer.m), bytesOf(optimizer.v), bytesOf(Int32Array.of(optimizer.t)));
   const digests = await Promise.all(parts.map((part) => sha256Hex(new Uint8Array(part))));
   return sha256Hex(new TextEncoder().encode(digests.join()));
 }
