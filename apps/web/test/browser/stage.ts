@@ -126,8 +126,9 @@ export async function newTab(browser: Browser): Promise<{ page: Page; context: B
   return { page, context, wrong: watch(page) };
 }
 
-/** Keeps a picture of the whole page among the test results. */
+/** With COTUNE_SCREENSHOTS set, keeps a picture of the whole page: a GPU that computes on the processor can hold one up for long. */
 export async function shoot(page: Page, name: string): Promise<void> {
+  if (!process.env.COTUNE_SCREENSHOTS) return;
   await mkdir(SHOTS, { recursive: true });
   await page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true });
 }
