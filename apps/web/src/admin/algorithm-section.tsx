@@ -69,6 +69,15 @@ export function AlgorithmSection(part: PartProps) {
             set={(minLearningRate) => ({ minLearningRate })}
           />
         )}
+        <NativeSelect
+          label="AdamW each round"
+          data={[
+            { value: 'fresh', label: 'begins anew' },
+            { value: 'kept', label: 'goes on from one’s last round' },
+          ]}
+          value={config.optimizerState ?? 'fresh'}
+          onChange={(event) => change({ optimizerState: event.currentTarget.value === 'kept' ? 'kept' : 'fresh' })}
+        />
         <NumberSetting label="Seed" path="seed" part={part} value={config.seed} set={(seed) => ({ seed })} />
         <NativeSelect
           label="Draws depend on"

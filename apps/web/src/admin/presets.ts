@@ -10,6 +10,7 @@ export interface Preset {
 const PUBLISHED = {
   learningRateSchedule: 'cosine',
   seeding: 'run',
+  optimizerState: 'fresh',
   autoStart: false,
   roundDeadlineMs: 3_600_000,
   graceMs: 60_000,

@@ -36,6 +36,13 @@ describe('run form', () => {
       expect(parsed).toHaveProperty('config.template', template);
     }
   });
+  it('takes both ways that a round’s optimiser can begin', () => {
+    const form = named(true);
+    for (const optimizerState of ['fresh', 'kept'] as const) {
+      const parsed = parseForm({ ...form, config: { ...form.config, optimizerState } });
+      expect(parsed).toHaveProperty('config.optimizerState', optimizerState);
+    }
+  });
   it('every preset is a valid configuration', () => {
     for (const { config } of PRESETS) {
       const { config: base } = named(true);
