@@ -2,7 +2,7 @@
     // once a turn, and everything else has a name of its own (see inRegisters). Chunks past the end count as zero.
     var at: array<u32, DEPTH>;
     var own: array<vec4f, TURN_QUADS * ROW_GROUPS>;
-    var a: array<vec4f, TURN_QUADS * TILE_ROWS>;
+    var a: array<Rows, TURN_QUADS * ROW_GROUPS>;
     // unroll
     for (var d = 0u; d < DEPTH; d++) { at[d] = min(first + d, input_chunks - 1); }
     // unroll
@@ -11,10 +11,7 @@
       for (var h = 0u; h < ROW_GROUPS; h++) {
         own[t * ROW_GROUPS + h] = select(
           vec4f(), x[x_at[h] + at[t / CHUNK_QUADS] * CHUNK_QUADS + t % CHUNK_QUADS], first + t / CHUNK_QUADS < input_chunks);
-      }
-      // unroll
-      for (var i = 0u; i < TILE_ROWS; i++) {
-        a[t * TILE_ROWS + i] = subgroupBroadcast(own[t * ROW_GROUPS + i / LANES], i % LANES);
+        a[t * ROW_GROUPS + h] = from_lanes(own[t * ROW_GROUPS + h]);
       }
     }
     // unroll
@@ -28,10 +25,10 @@
         sum[0u] = sums[i * TILE_COLUMNS + j];
         // unroll
         for (var t = 0u; t < TURN_QUADS; t++) {
-          sum[t + 1] = fma(a[t * TILE_ROWS + i].w, quads[t / CHUNK_QUADS][t % CHUNK_QUADS].w,
-            fma(a[t * TILE_ROWS + i].z, quads[t / CHUNK_QUADS][t % CHUNK_QUADS].z,
-            fma(a[t * TILE_ROWS + i].y, quads[t / CHUNK_QUADS][t % CHUNK_QUADS].y,
-            fma(a[t * TILE_ROWS + i].x, quads[t / CHUNK_QUADS][t % CHUNK_QUADS].x, sum[t]))));
+          sum[t + 1] = fma(a[t * ROW_GROUPS + i / LANES][i % LANES].w, quads[t / CHUNK_QUADS][t % CHUNK_QUADS].w,
+            fma(a[t * ROW_GROUPS + i / LANES][i % LANES].z, quads[t / CHUNK_QUADS][t % CHUNK_QUADS].z,
+            fma(a[t * ROW_GROUPS + i / LANES][i % LANES].y, quads[t / CHUNK_QUADS][t % CHUNK_QUADS].y,
+            fma(a[t * ROW_GROUPS + i / LANES][i % LANES].x, quads[t / CHUNK_QUADS][t % CHUNK_QUADS].x, sum[t]))));
         }
         sums[i * TILE_COLUMNS + j] = sum[TURN_QUADS];
       }

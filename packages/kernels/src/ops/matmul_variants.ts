@@ -98,13 +98,15 @@ interface LanesForward {
   /** Where it brings 16. */
   readonly words: LanesForwardTile;
   readonly turn: string;
+  /** The part with `from_lanes`. */
+  readonly exchange: string;
   readonly registers?: boolean;
 }
 
-function lanesForwardOf(lanes: number, { single, words, turn, registers = false }: LanesForward): Forward {
+function lanesForwardOf(lanes: number, { single, words, turn, exchange, registers = false }: LanesForward): Forward {
   const kernels = defineChunkKernels({
     name: 'matmul_lanes_forward',
-    wgsl: lanesForward.replace(/^ *\/\/ turn:.*\n/m, turn),
+    wgsl: lanesForward.replace(/^ *\/\/ turn:.*\n/m, turn) + exchange,
     constants: { LANES: lanes },
     ofChunk: (chunkQuads): Constants => {
       const { rows, columns, depth } = chunkQuads === 1 ? single : words;
@@ -191,14 +193,16 @@ export const FORWARD_VARIANTS = {
   row8: { ...tileForward(8, 1, 4), maxRows: 4 },
   row4: { ...tileForward(4, 1, 4), maxRows: 4 },
   lanes8: lanesForwardOf(8, {
-    single: { rows: 16, columns: 4, depth: 1 },
+    single: { rows: 24, columns: 4, depth: 1 },
     words: { rows: 8, columns: 4, depth: 1 },
     turn: lanesByRows,
+    exchange: lanesBroadcast,
   }),
   lanes4: lanesForwardOf(4, {
     single: { rows: 16, columns: 16, depth: 2 },
     words: { rows: 16, columns: 16, depth: 1 },
     turn: lanesByColumns,
+    exchange: lanesSwap,
     registers: true,
   }),
   workgroup64: {
