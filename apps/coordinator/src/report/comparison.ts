@@ -1,5 +1,5 @@
 import { isBetter, type Metric } from './metrics.ts';
-import type { ReadExperiment } from './read-experiment.ts';
+import { aloneGroup, type ReadExperiment } from './read-experiment.ts';
 import { figureOf, type TableRow } from './rows.ts';
 import { mean, type PairedDifference, pairedDifference } from './statistics.ts';
 
@@ -43,7 +43,7 @@ export function compareWithLocal(
 }
 
 function compare(
-  { cells }: ReadExperiment,
+  experiment: ReadExperiment,
   { row, local, metric }: { row: TableRow; local: TableRow; metric: Metric },
 ): Comparison | undefined {
   const pairs = (row.values[metric.id] ?? []).flatMap(({ seed, value }) => {
@@ -53,8 +53,8 @@ function compare(
   const difference = pairedDifference(pairs.map((pair) => pair.difference));
   if (!difference) return undefined;
   const shares = pairs.flatMap(({ seed, value }) => {
-    const clients = cells
-      .filter(({ cell }) => cell.kind === 'local' && cell.seed === seed)
+    const clients = experiment.cells
+      .filter(({ cell, group }) => group === aloneGroup(experiment) && cell.seed === seed)
       .flatMap(({ result }) => figureOf(result?.held_out, metric) ?? []);
     return clients.length > 0 ? [clients.filter((one) => isBetter(metric, value, one)).length / clients.length] : [];
   });

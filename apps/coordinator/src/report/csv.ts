@@ -15,7 +15,7 @@ export function tableCsv(sections: readonly Section[]): string {
     rows.flatMap((row) =>
       [
         ...metrics.map(({ id }) => [id, row.metrics[id]] as const),
-        ...(['bytesUp', 'bytesDown', 'seconds'] as const).map((id) => [SNAKE[id], row[id]] as const),
+        ...(['clientSteps', 'bytesUp', 'bytesDown', 'seconds'] as const).map((id) => [SNAKE[id], row[id]] as const),
       ].flatMap(([figure, spread]) =>
         spread
           ? [
@@ -41,7 +41,12 @@ export function tableCsv(sections: readonly Section[]): string {
   return csv([head, ...lines]);
 }
 
-const SNAKE = { bytesUp: 'bytes_up', bytesDown: 'bytes_down', seconds: 'seconds' } as const;
+const SNAKE = {
+  clientSteps: 'client_steps',
+  bytesUp: 'bytes_up',
+  bytesDown: 'bytes_down',
+  seconds: 'seconds',
+} as const;
 
 /** The curves, a line for each point. */
 export function curvesCsv(sections: readonly Section[]): string {

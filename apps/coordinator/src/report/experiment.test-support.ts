@@ -23,12 +23,23 @@ afterAll(() => rm(root, { recursive: true }));
 /** An empty directory, removed after the tests of the file. */
 export const newDirectory = (): Promise<string> => mkdtemp(join(root, 'test-'));
 
-/** What a test says of a cell: its held-out loss and accuracy after the last round, or how many rounds it has so far, or that it
+/** What a test says of a cell: its held-out loss and accuracy after the last round, and the steps of each client, or how many rounds it has so far, or that it
  * is done without a figure. */
 export type Told =
-  | { readonly loss: number; readonly accuracy: number }
+  | { readonly loss: number; readonly accuracy: number; readonly steps?: readonly number[] }
   | { readonly rounds: number }
   | { readonly unmeasured: true };
+
+export const DEFAULTS: ExperimentConfigInput = {
+  name: 'test',
+  model: 'demo',
+  data: { train: [{ from: 'demo' }], heldOut: { from: 'demo-test' } },
+  clients: 2,
+  run: { rounds: 2 },
+  algorithms: [{ id: 'fedavg' }],
+  baselines: ['local'],
+  seeds: [1, 2],
+};
 
 /**
  * Writes a directory as simulations write it, two rounds a cell: after the first the loss is one more than after the last.
@@ -38,17 +49,7 @@ export async function writeExperiment(
   settings: Partial<ExperimentConfigInput>,
   told: Readonly<Record<string, Told>>,
 ): Promise<string> {
-  const config = experimentConfig.parse({
-    name: 'test',
-    model: 'demo',
-    data: { train: [{ from: 'demo' }], heldOut: { from: 'demo-test' } },
-    clients: 2,
-    run: { rounds: 2 },
-    algorithms: [{ id: 'fedavg' }],
-    baselines: ['local'],
-    seeds: [1, 2],
-    ...settings,
-  });
+  const config = experimentConfig.parse({ ...DEFAULTS, ...settings });
   const directory = await newDirectory();
   const cells = cellsOf(config, null);
   const record: z.input<typeof experimentRecord> = {
@@ -80,6 +81,7 @@ export async function writeExperiment(
         untuned: UNTUNED,
         held_out: 'loss' in one ? heldOut(0) : null,
         adapter_sha256: `adapter of ${name}`,
+        ...('loss' in one && one.steps && { client_steps: [...one.steps] }),
         seconds: 30 * seed,
       },
     };

@@ -1,6 +1,6 @@
 import type { HeldOutMetrics } from '@cotune/fl-core/protocol';
 import type { Metric } from './metrics.ts';
-import type { ReadExperiment } from './read-experiment.ts';
+import { aloneGroup, type ReadExperiment } from './read-experiment.ts';
 import { figureOf } from './rows.ts';
 import { mean, type Spread, spreadOf } from './statistics.ts';
 
@@ -26,9 +26,10 @@ export interface Fairness {
 }
 
 /** How unlike the clients fare that train alone; null where fewer than two of them are done. */
-export function fairnessOf({ cells }: ReadExperiment, metrics: readonly Metric[]): Fairness | null {
-  const done = cells.flatMap(({ result }) =>
-    result?.kind === 'local' && result.client !== null && result.held_out
+export function fairnessOf(experiment: ReadExperiment, metrics: readonly Metric[]): Fairness | null {
+  const alone = experiment.cells.filter(({ group }) => group === aloneGroup(experiment));
+  const done = alone.flatMap(({ result }) =>
+    result && result.client !== null && result.held_out
       ? [{ client: result.client, seed: result.seed, rows: result.examples[result.client] ?? 0, held: result.held_out }]
       : [],
   );

@@ -11,9 +11,10 @@ function sectionJson({ experiment, metrics, rows, comparisons, charts, unfinishe
     directory,
     name: record.config.name,
     metrics: metrics.map(({ id, title, unit, better }) => ({ id, title, unit, better })),
-    table: rows.map(({ bytesUp, bytesDown, metrics, ...row }) => ({
+    table: rows.map(({ clientSteps, bytesUp, bytesDown, metrics, ...row }) => ({
       ...row,
       metrics: Object.fromEntries(Object.entries(metrics).map(([id, spread]) => [id, spreadJson(spread)])),
+      client_steps: clientSteps && spreadJson(clientSteps),
       bytes_up: bytesUp && spreadJson(bytesUp),
       bytes_down: bytesDown && spreadJson(bytesDown),
       seconds: row.seconds && spreadJson(row.seconds),

@@ -19,7 +19,7 @@ import { parseWritten } from '../simulation/written-json.ts';
 /** A cell as its directory has it. */
 export interface ReadCell {
   readonly cell: Cell;
-  /** What the cell has in common over seeds and clients: `fedavg`, `fedavg-2`, `local`, `pooled`. */
+  /** What the cell has in common over seeds and clients: `fedavg`, `fedavg-2`, `local`, `local-every-round`, `pooled`. */
   readonly group: string;
   /** Empty before the cell was begun. */
   readonly rounds: readonly RoundRecord[];
@@ -52,6 +52,12 @@ export async function readExperiment(directory: string): Promise<ReadExperiment>
     cells.push({ cell, group, result, rounds: await readRounds(join(own, METRICS_FILE)) });
   }
   return { directory, record, cells };
+}
+
+/** The clients alone that federations are compared with: in the drawn rounds, if there are such; null where nobody trains alone. */
+export function aloneGroup({ cells }: ReadExperiment): 'local' | 'local-every-round' | null {
+  const kinds = ['local', 'local-every-round'] as const;
+  return kinds.find((kind) => cells.some(({ cell }) => cell.kind === kind)) ?? null;
 }
 
 async function readRounds(path: string): Promise<RoundRecord[]> {

@@ -1,8 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { cellsOf } from '../simulation/cells.ts';
+import { experimentConfig } from '../simulation/config.ts';
 import { curvesCsv, tableCsv } from './csv.ts';
-import { newDirectory, type Told, writeExperiment } from './experiment.test-support.ts';
+import { DEFAULTS, newDirectory, type Told, writeExperiment } from './experiment.test-support.ts';
 import { fairnessOf } from './fairness.ts';
 import { reportHtml } from './html.ts';
 import { reportJson } from './json.ts';
@@ -106,12 +108,61 @@ describe('the table', () => {
     expect(sectionText(await section(BOTH, DONE))).not.toContain('(n ');
   });
 
-  it('says how many steps fewer a client of a federation takes than one alone', async () => {
-    const text = sectionText(await section({ ...BOTH, perRound: 1 }, DONE));
-    expect(text).toContain(
-      '1 of 2 clients are drawn for a round: a client of a federation takes on average 1/2 of the steps',
-    );
-    expect(sectionText(await section(BOTH, DONE))).not.toContain('are drawn for a round');
+  describe('steps', () => {
+    const FEW = { baselines: ['local', 'local-every-round', 'pooled'] as const, perRound: 1, seeds: [1] };
+    const cells = cellsOf(experimentConfig.parse({ ...DEFAULTS, ...FEW }), null);
+    const planned = cells.filter(({ kind }) => kind === 'local').map(({ totalSteps }) => totalSteps);
+    const [steps, all] = [cells[0]?.run.steps ?? 0, 2 * (cells[0]?.run.steps ?? 0)];
+    const told = (alone: readonly number[]): Record<string, Told> => ({
+      'fedavg-seed1': { loss: 1, accuracy: 0.5, steps: planned },
+      'local-seed1-client0': { loss: 2, accuracy: 0.4, steps: [alone[0] ?? 0, 0] },
+      'local-seed1-client1': { loss: 3, accuracy: 0.4, steps: [0, alone[1] ?? 0] },
+      'local-every-round-seed1-client0': { loss: 0.5, accuracy: 0.9, steps: [all, 0] },
+      'local-every-round-seed1-client1': { loss: 0.7, accuracy: 0.9, steps: [0, all] },
+      'pooled-seed1': { loss: 0.1, accuracy: 1, steps: [all] },
+    });
+
+    it('of each row are those of a client; what took more neither competes nor is compared', async () => {
+      const found = await section({ ...FEW, baselines: [...FEW.baselines] }, told(planned));
+      expect(found.rows.map(({ id, clientSteps }) => [id, clientSteps?.mean])).toEqual([
+        ['untuned', undefined],
+        ['fedavg', steps],
+        ['local', steps],
+        ['local-worst', steps],
+        ['local-best', steps],
+        ['local-every-round', all],
+        ['pooled', all],
+      ]);
+      expect(found.rows.flatMap(({ id, best }) => (best.length > 0 ? [id] : []))).toEqual(['fedavg']);
+      expect(found.comparisons[0]?.comparisons[0]?.difference.mean).toBe(1 - 2.5);
+      const text = sectionText(found);
+      expect(text).toMatch(/^trained .* steps a client +up/m);
+      expect(text).toContain('it trains in exactly the rounds for which its seed draws it');
+      expect(text).toContain(
+        '1 of 2 clients are drawn for a round, so that a client of a federation takes on average 1/2',
+      );
+      expect(text).not.toMatch(/Never drawn|Took more/);
+      expect(tableCsv([found])).toContain(
+        `,local-every-round,local-every-round,"local in every round, mean of clients",,client_steps,1,${all},,0`,
+      );
+    });
+
+    it('names clients that were never drawn, and results of an earlier version', async () => {
+      const earlier = sectionText(await section({ ...FEW, baselines: ['local'] }, told([0, all])));
+      expect(earlier).toContain('Never drawn, and so as untuned as it began: local-seed1-client0.');
+      expect(earlier).toContain('by an earlier version: local-seed1-client1.');
+    });
+
+    it('compares with clients alone in every round where there are no others', async () => {
+      const found = await section({ ...FEW, baselines: ['local-every-round'] }, told(planned));
+      expect(found.comparisons[0]?.comparisons[0]?.difference.mean).toBeCloseTo(1 - 0.6, 12);
+      expect(found.comparisons[0]?.comparisons[0]?.clientsBetterOff).toBe(0);
+      expect(fairnessOf(found.experiment, found.metrics)?.clients.map(({ metrics }) => metrics.loss?.mean)).toEqual([
+        0.5, 0.7,
+      ]);
+      expect(sectionText(found)).toContain('local in every round, worst client');
+      expect(sectionText(await section(BOTH, DONE))).not.toContain('are drawn for a round');
+    });
   });
 
   it('has a row for what has nothing yet', async () => {

@@ -1,11 +1,18 @@
 import { ALGORITHMS, type AlgorithmSettings, algorithmSettings, type HeldOutMetrics } from '@cotune/fl-core';
-import type { RoundRecord } from '../simulation/records.ts';
+import type { CellResult, RoundRecord } from '../simulation/records.ts';
 import { isBetter, type Metric } from './metrics.ts';
-import type { ReadCell, ReadExperiment } from './read-experiment.ts';
+import { aloneGroup, type ReadCell, type ReadExperiment } from './read-experiment.ts';
 import { mean, type Spread, spreadOf } from './statistics.ts';
 
 /** What a row of the table is about. */
-export type RowKind = 'untuned' | 'federated' | 'local-mean' | 'local-worst' | 'local-best' | 'pooled';
+export type RowKind =
+  | 'untuned'
+  | 'federated'
+  | 'local-mean'
+  | 'local-worst'
+  | 'local-best'
+  | 'local-every-round'
+  | 'pooled';
 
 export interface TableRow {
   readonly id: string;
@@ -19,6 +26,8 @@ export interface TableRow {
   readonly metrics: Readonly<Record<string, Spread>>;
   /** By metric id and seed, in the order of the experiment's seeds. */
   readonly values: Readonly<Record<string, readonly SeedValue[]>>;
+  /** Optimiser steps that a client took in all rounds of a seed, mean over the clients; null where no result has them. */
+  readonly clientSteps: Spread | null;
   /** Of all rounds of a seed; null where nothing is sent. */
   readonly bytesUp: Spread | null;
   readonly bytesDown: Spread | null;
@@ -34,45 +43,10 @@ export interface SeedValue {
 }
 
 /** The rows of an experiment: the untuned model, every algorithm, what clients reach alone, all rows in one hand. */
-export function tableRows({ record, cells }: ReadExperiment, metrics: readonly Metric[]): TableRow[] {
-  const { seeds } = record.config;
-  /** Seeds of which every cell of the group is done. */
-  const done = (group: string): SeedCells =>
-    new Map(
-      seeds
-        .map((seed) => [seed, cells.filter((one) => one.group === group && one.cell.seed === seed)] as const)
-        .filter(([, own]) => own.every(({ result }) => result !== null)),
-    );
-  /** Any cell of the seed in which the untuned model was measured: all measure the same. */
-  const untuned: SeedCells = new Map(
-    seeds.flatMap((seed) => {
-      const first = cells.find(({ cell, rounds }) => cell.seed === seed && untunedOf(rounds) !== null);
-      return first ? [[seed, [first]] as const] : [];
-    }),
-  );
-  const parts: RowParts[] = [
-    {
-      ...{ id: 'untuned', kind: 'untuned', title: 'untuned', bySeed: untuned },
-      figure: ([cell], metric) => figureOf(untunedOf(cell?.rounds ?? []), metric),
-    },
-  ];
-  for (const group of new Set(cells.map((one) => one.group))) {
-    const bySeed = done(group);
-    const first = cells.find((one) => one.group === group)?.cell;
-    if (first?.kind === 'federated') {
-      const again = /-(\d+)$/.exec(group)?.[1];
-      const title = `${ALGORITHMS[first.algorithm.id].title}${again ? ` (${again})` : ''}`;
-      const hyper = hyperText(first.algorithm);
-      parts.push({ id: group, kind: 'federated', title, hyper, bySeed, figure: ofFirst });
-    } else if (first?.kind === 'local') {
-      parts.push({ id: 'local', kind: 'local-mean', title: 'local, mean of clients', bySeed, figure: ofMean });
-      const extremes = [
-        { kind: 'local-worst', title: 'local, worst client', figure: ofExtreme(false) },
-        { kind: 'local-best', title: 'local, best client', figure: ofExtreme(true) },
-      ] as const;
-      for (const part of extremes) parts.push({ id: part.kind, bySeed, ...part });
-    } else parts.push({ id: group, kind: 'pooled', title: 'pooled', bySeed, figure: ofFirst });
-  }
+export function tableRows(experiment: ReadExperiment, metrics: readonly Metric[]): TableRow[] {
+  const { seeds } = experiment.record.config;
+  const groups = new Set(experiment.cells.map((one) => one.group));
+  const parts = [untunedParts(experiment), ...[...groups].flatMap((group) => groupParts(experiment, group))];
   return withBest(
     parts.map((part) => rowOf(part, metrics, seeds.length)),
     metrics,
@@ -87,6 +61,42 @@ interface RowParts extends Pick<TableRow, 'id' | 'kind' | 'title'> {
   readonly hyper?: string;
   readonly bySeed: SeedCells;
   readonly figure: Figure;
+}
+
+/** Of any cell of a seed in which the untuned model was measured: all measure the same. */
+function untunedParts({ record, cells }: ReadExperiment): RowParts {
+  const bySeed = record.config.seeds.flatMap((seed) => {
+    const first = cells.find(({ cell, rounds }) => cell.seed === seed && untunedOf(rounds) !== null);
+    return first ? [[seed, [first]] as const] : [];
+  });
+  return {
+    ...{ id: 'untuned', kind: 'untuned', title: 'untuned', bySeed: new Map(bySeed) },
+    figure: ([cell], metric) => figureOf(untunedOf(cell?.rounds ?? []), metric),
+  };
+}
+
+/** The rows of an algorithm or a baseline, over the seeds of which every cell is done. */
+function groupParts(experiment: ReadExperiment, group: string): RowParts[] {
+  const cells = experiment.cells.filter((one) => one.group === group);
+  const done = experiment.record.config.seeds
+    .map((seed) => [seed, cells.filter(({ cell }) => cell.seed === seed)] as const)
+    .filter(([, own]) => own.every(({ result }) => result !== null));
+  const bySeed: SeedCells = new Map(done);
+  const first = cells[0]?.cell;
+  if (first?.kind === 'federated') {
+    const again = /-(\d+)$/.exec(group)?.[1];
+    const title = `${ALGORITHMS[first.algorithm.id].title}${again ? ` (${again})` : ''}`;
+    return [{ id: group, kind: 'federated', title, hyper: hyperText(first.algorithm), bySeed, figure: ofFirst }];
+  }
+  if (first?.client === null) return [{ id: group, kind: 'pooled', title: 'pooled', bySeed, figure: ofFirst }];
+  const name = group === 'local' ? 'local' : 'local in every round';
+  const mean = { id: group, title: `${name}, mean of clients`, bySeed, figure: ofMean };
+  if (group !== aloneGroup(experiment)) return [{ ...mean, kind: 'local-every-round' }];
+  return [
+    { ...mean, kind: 'local-mean' },
+    { id: 'local-worst', kind: 'local-worst', title: `${name}, worst client`, bySeed, figure: ofExtreme(false) },
+    { id: 'local-best', kind: 'local-best', title: `${name}, best client`, bySeed, figure: ofExtreme(true) },
+  ];
 }
 
 const allOf = (cells: readonly ReadCell[], metric: Metric): number[] =>
@@ -127,11 +137,28 @@ function rowOf({ bySeed, figure, ...row }: RowParts, metrics: readonly Metric[],
     seeds: trained ? { done: bySeed.size, all: seeds } : null,
     metrics: spreads,
     values,
+    clientSteps: trained ? clientSteps(bySeed) : null,
     bytesUp: over(row.kind === 'federated', (cells) => sum(cells, ({ bytes_up }) => bytes_up)),
     bytesDown: over(row.kind === 'federated', (cells) => sum(cells, ({ bytes_down }) => bytes_down)),
     seconds: over(trained, (cells) => mean(cells.map(({ result }) => result?.seconds ?? 0)) ?? 0),
     best: [],
   };
+}
+
+/** Optimiser steps of all clients together. */
+export const stepsOf = ({ client_steps }: Pick<CellResult, 'client_steps'>): number =>
+  client_steps.reduce((sum, steps) => sum + steps, 0);
+
+/** Of a cell in which one trains alone, that one's. */
+function clientSteps(bySeed: SeedCells): Spread | null {
+  const bySeedMeans = [...bySeed.values()].flatMap((cells) => {
+    const each = cells.flatMap(({ result }) => {
+      if (!result || result.client_steps.length === 0) return [];
+      return result.client === null ? result.client_steps : [stepsOf(result)];
+    });
+    return mean(each) ?? [];
+  });
+  return spreadOf(bySeedMeans) ?? null;
 }
 
 /** Marks the best mean of each column; rows with fewer values in it, or fewer seeds done, than another do not compete with it. */

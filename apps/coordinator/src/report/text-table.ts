@@ -1,5 +1,6 @@
 import { formatBytes, formatDuration } from '../cli/output.ts';
-import type { TableRow } from './rows.ts';
+import type { CellKind } from '../simulation/records.ts';
+import { stepsOf, type TableRow } from './rows.ts';
 import type { Section } from './section.ts';
 import type { Spread } from './statistics.ts';
 
@@ -15,11 +16,13 @@ const decimals = (value: number): string => value.toFixed(4).replace('-', '−')
 /** Heads and cells of the algorithm × metric table, as text; the best of a column ends in `mark`. */
 export function tableCells({ rows, metrics }: Section, mark: string): { heads: string[]; body: string[][] } {
   const sent = rows.some(({ bytesUp }) => bytesUp !== null);
+  const counted = rows.some(({ clientSteps }) => clientSteps !== null);
   const heads = [
     'trained',
     'settings',
     'seeds',
     ...metrics.map(({ title, unit }) => (unit === 'share' ? title : `${title}, ${unit}`)),
+    ...(counted ? ['steps a client'] : []),
     ...(sent ? ['up', 'down'] : []),
     'time',
   ];
@@ -28,6 +31,7 @@ export function tableCells({ rows, metrics }: Section, mark: string): { heads: s
     row.hyper,
     seedsText(row),
     ...metrics.map(({ id }) => `${figureText(row, id)}${row.best.includes(id) ? mark : ''}`),
+    ...(counted ? [row.clientSteps ? stepsText(row.clientSteps.mean) : ''] : []),
     ...(sent ? [row.bytesUp, row.bytesDown].map((bytes) => (bytes ? formatBytes(bytes.mean) : '')) : []),
     row.seconds ? formatDuration(row.seconds.mean * 1000) : '',
   ]);
@@ -35,6 +39,8 @@ export function tableCells({ rows, metrics }: Section, mark: string): { heads: s
   const kept = (cells: readonly string[]) => cells.filter((_, i) => used[i]);
   return { heads: kept(heads), body: body.map(kept) };
 }
+
+const stepsText = (steps: number): string => (Number.isInteger(steps) ? String(steps) : steps.toFixed(1));
 
 /** With `(n 2)` where fewer seeds have the figure than are done: the others' adapters had none that is finite. */
 function figureText({ seeds, metrics }: TableRow, id: string): string {
@@ -50,24 +56,46 @@ function seedsText({ seeds }: TableRow): string {
 }
 
 /** How the table is to be read, in sentences. */
-export function tableNotes({ experiment, metrics, rows }: Section): string[] {
+export function tableNotes(section: Section): string[] {
+  const { experiment, metrics, rows } = section;
   const heldOut = experiment.record.held_out_rows;
-  const notes = [
+  const unlike = rows.some(
+    (row) => row.seeds && metrics.some(({ id }) => (row.metrics[id]?.n ?? 0) < (row.seeds?.done ?? 0)),
+  );
+  return [
     `Held-out figures after the last round (${heldOut} rows), mean ± sample standard deviation over seeds; time of a seed, of local that of a client.`,
+    ...localNotes(section),
+    ...(unlike ? ['(n …): so many of the seeds have a figure; the others’ is not finite, or was not measured.'] : []),
+    ...(rows.some(({ kind }) => kind === 'pooled')
+      ? ['Pooled: all rows in one hand, as many steps as a round’s clients together.']
+      : []),
   ];
-  if (rows.some(({ kind }) => kind === 'local-mean'))
+}
+
+/** What clients alone did, and how many steps that was beside those of a federation's client. */
+function localNotes({ experiment: { record, cells } }: Section): string[] {
+  const { clients, config } = record;
+  const drawn = Math.min(config.perRound ?? clients, clients);
+  const has = (kind: CellKind) => cells.some(({ cell }) => cell.kind === kind);
+  if (!has('local') && !has('local-every-round')) return [];
+  const notes = ['Local: each client alone with its own rows; clients are averaged within a seed, each alike.'];
+  if (has('local'))
     notes.push(
-      'Local: each client alone with its own rows, as many optimiser steps as one drawn in every round; clients are averaged within a seed, each alike.',
+      'A client alone takes the optimiser steps that it takes in a federation: it trains in exactly the rounds for which its seed draws it.',
     );
-  const { clients, config } = experiment.record;
-  if (rows.some(({ kind }) => kind === 'local-mean') && config.perRound !== undefined && config.perRound < clients)
+  if (has('local-every-round') && drawn < clients)
     notes.push(
-      `${config.perRound} of ${clients} clients are drawn for a round: a client of a federation takes on average ${config.perRound}/${clients} of the steps of one alone.`,
+      `In every round: ${drawn} of ${clients} clients are drawn for a round, so that a client of a federation takes on average ${drawn}/${clients} of these steps.`,
     );
-  if (rows.some((row) => row.seeds && metrics.some(({ id }) => (row.metrics[id]?.n ?? 0) < (row.seeds?.done ?? 0))))
-    notes.push('(n …): so many of the seeds have a figure; the others’ is not finite, or was not measured.');
-  if (rows.some(({ kind }) => kind === 'pooled'))
-    notes.push('Pooled: all rows in one hand, as many steps as a round’s clients together.');
+  const alone = cells.flatMap(({ cell, result }) => (cell.kind === 'local' && result ? [{ cell, result }] : []));
+  const never = alone.filter(({ result }) => result.client_steps.length > 0 && stepsOf(result) === 0);
+  if (never.length > 0)
+    notes.push(`Never drawn, and so as untuned as it began: ${firstOf(never.map(({ cell }) => cell.name))}.`);
+  const more = alone.filter(({ cell, result }) => stepsOf(result) > cell.totalSteps);
+  if (more.length > 0)
+    notes.push(
+      `Took more steps than that, in every round, by an earlier version: ${firstOf(more.map(({ cell }) => cell.name))}.`,
+    );
   return notes;
 }
 

@@ -11,6 +11,7 @@ import {
   rowCount,
   storageSlot,
   type TrainingData,
+  type Welcome,
 } from '@cotune/fl-core';
 import { ModelError, type TrainerHost } from '@cotune/kernels';
 import type { BlobStore } from '../blobs/blob-store.ts';
@@ -69,7 +70,25 @@ export class StoppedError extends Error {
 interface Work {
   free(): void;
   end(): void;
+  /** Resolves when the device is free, at the end at the latest. */
+  readonly freed: Promise<void>;
   readonly ended: Promise<void>;
+}
+
+function newWork(): Work {
+  let free = () => {};
+  let finish = () => {};
+  const freed = new Promise<void>((resolve) => {
+    free = resolve;
+  });
+  const ended = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  const end = () => {
+    finish();
+    free();
+  };
+  return { free: () => free(), end, freed, ended };
 }
 
 export function virtualClient(
@@ -111,29 +130,15 @@ export function virtualClient(
     onNotice(`client ${ordinal}, round ${round + 1}: the update was not taken: ${reason}`);
     run.dispatch({ type: 'declined', participantId, round, attempt, reason: reason.slice(0, 300) }).catch(around.fail);
   };
-  participant.onWelcome({
-    runId: run.runId,
-    participantId,
-    resumeToken: '',
-    run: run.view(),
-    model: { id: config.modelId, title: '', url: '', bytes: 0, parameters: 0, allowSoftware: true },
-  });
+  participant.onWelcome(welcomeOf(participantId, run));
 
   return {
     participant,
     offer(offer) {
       round = offer.round;
-      return new Promise((free) => {
-        let end = () => {};
-        const ended = new Promise<void>((resolve) => {
-          end = () => {
-            resolve();
-            free();
-          };
-        });
-        work = { free, end: () => end(), ended };
-        participant.onOffer(offer);
-      });
+      work = newWork();
+      participant.onOffer(offer);
+      return work.freed;
     },
     settled: async () => work?.ended,
     async close() {
@@ -142,6 +147,14 @@ export function virtualClient(
     },
   };
 }
+
+const welcomeOf = (participantId: string, run: RunEngine): Welcome => ({
+  runId: run.runId,
+  participantId,
+  resumeToken: '',
+  run: run.view(),
+  model: { id: run.state().config.modelId, title: '', url: '', bytes: 0, parameters: 0, allowSoftware: true },
+});
 
 /** Trains for a client, and makes known what no client is to blame for. `idle` resolves when nothing is trained any more. */
 function clientTrainer(
