@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type BlobRef, FlError } from '@cotune/fl-core';
+import { inTurn } from '../in-turn.ts';
 import { blobRow, deleteBlobRow, insertBlob } from '../store/blob-rows.ts';
 import { type Db, withoutSync } from '../store/database.ts';
 import type { BlobKind } from '../store/schema.ts';
@@ -37,8 +38,10 @@ export async function openBlobStore(db: Db, dataDir: string, now: () => number):
   await mkdir(root, { recursive: true });
   await mkdir(temporary, { recursive: true });
   const pathOf = (sha256: string) => join(root, sha256.slice(0, 2), sha256);
+  /** Of every blob one change at a time: a removal between a file's move and its row would leave a row without a file. */
+  const changes = new Map<string, Promise<unknown>>();
 
-  const adopt: BlobStore['adopt'] = async (kind, path, sha256, bytes) => {
+  const move: BlobStore['adopt'] = async (kind, path, sha256, bytes) => {
     const target = pathOf(sha256);
     if (await mkdir(dirname(target), { recursive: true })) await syncFile(root); // a new directory is an entry of its own
     await syncFile(path);
@@ -48,6 +51,9 @@ export async function openBlobStore(db: Db, dataDir: string, now: () => number):
     await withoutSync(db, (trx) => insertBlob(trx, { sha256, kind, bytes, atMs: now() }));
     return { url: `/api/adapters/${sha256}`, sha256, bytes };
   };
+
+  const adopt: BlobStore['adopt'] = (kind, path, sha256, bytes) =>
+    inTurn(changes, sha256, () => move(kind, path, sha256, bytes));
 
   return {
     adopt,
@@ -62,16 +68,14 @@ export async function openBlobStore(db: Db, dataDir: string, now: () => number):
       return adopt(kind, path, createHash('sha256').update(bytes).digest('hex'), bytes.byteLength);
     },
     async read(sha256) {
-      const raw = await readFile(pathOf(sha256)).catch(() => undefined);
-      if (!raw) throw new FlError('not-found', `blob ${sha256} is not on disk`);
+      const raw = await readFile(pathOf(sha256)).catch(missing(sha256));
       const actual = createHash('sha256').update(raw).digest('hex');
       if (actual !== sha256)
         throw new FlError('wrong-hash', `blob ${sha256} on disk hashes to ${actual}: the file was damaged`);
       return new Uint8Array(raw); // readFile may hand out a slice of a pool; a copy is aligned
     },
     async open(sha256) {
-      const file = await open(pathOf(sha256)).catch(() => undefined);
-      if (!file) throw new FlError('not-found', `blob ${sha256} is not on disk`);
+      const file = await open(pathOf(sha256)).catch(missing(sha256));
       return {
         async read(offsetBytes, lengthBytes) {
           const bytes = new Uint8Array(lengthBytes);
@@ -92,14 +96,21 @@ export async function openBlobStore(db: Db, dataDir: string, now: () => number):
       const row = await blobRow(db, sha256);
       return row?.kind === kind ? { path: pathOf(sha256), bytes: row.bytes } : undefined;
     },
-    async remove(kind, sha256) {
-      if (await deleteBlobRow(db, kind, sha256)) await rm(pathOf(sha256), { force: true });
-    },
+    remove: (kind, sha256) =>
+      inTurn(changes, sha256, async () => {
+        if (await deleteBlobRow(db, kind, sha256)) await rm(pathOf(sha256), { force: true });
+      }),
     async clean() {
       for (const name of await readdir(temporary)) await rm(join(temporary, name), { force: true });
     },
   };
 }
+
+/** Says that a blob is not there only if so: too many open files or a failing disk are not the blob's absence. */
+const missing = (sha256: string) => (error: NodeJS.ErrnoException) => {
+  if (error.code === 'ENOENT') throw new FlError('not-found', `blob ${sha256} is not on disk`);
+  throw error;
+};
 
 async function syncFile(path: string): Promise<void> {
   const file = await open(path, 'r');
