@@ -38,6 +38,25 @@ it('plans Llama-2-7B within 14 and 8.5 GiB, and chooses by the budget', async ()
   expect(chosen.micro_batch_seconds).toBeCloseTo(((b?.flops_per_token ?? 0) * tokens) / 17.8e12, 6);
 });
 
+it('counts what the task and the algorithm hold, and takes all targets', async () => {
+  const total = async (...args: readonly string[]) => {
+    const { chosen } = JSON.parse((await plan(...LLAMA, ...args, '--json')).out) as {
+      chosen: { rows: number; bytes: { total: number }; largest_buffer: { bytes: number } };
+    };
+    return chosen;
+  };
+  const plain = await total();
+  expect((await total('--algorithm', 'scaffold')).bytes.total - plain.bytes.total).toBe(4 * 16_777_216);
+  expect((await total('--algorithm', 'fedprox')).bytes.total - plain.bytes.total).toBe(4 * 16_777_216);
+  expect((await total('--algorithm', 'fedyogi')).bytes.total).toBe(plain.bytes.total);
+  const dpo = await total('--task', 'dpo');
+  expect(dpo.bytes.total - plain.bytes.total).toBe(2048 * 4 * (2 + 1 + (4 + 1) / 2)); // scores, rewards and weights
+  expect((await total('--task', 'dpo', '--micro-batch', '512')).rows).toBe(2);
+  const all = await total('--targets', 'all', '--rank', '128');
+  expect(all.largest_buffer.bytes).toBeLessThanOrEqual(128 * 2 ** 20);
+  expect(all.bytes.total).toBe((await total('--targets', 'q,k,v,o,gate,up,down', '--rank', '128')).bytes.total);
+});
+
 it('prints a table, also when nothing fits, and says what would', async () => {
   const { out } = await plan(...LLAMA);
   expect(out).toMatch(/weights +6432\.4 +6432\.4/);

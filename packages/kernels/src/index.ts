@@ -15,6 +15,7 @@ export { ConfigError, type LlamaConfig, parseLlamaConfig, type RopeScaling } fro
 export { ModelError, type ModelErrorCode } from './llama/error.ts';
 export { type Generated, type GenerateOptions, generate } from './llama/generate.ts';
 export { type MemoryPlan, type PlanRequest, planMemory } from './llama/plan.ts';
+export { type Corrections, leastRows, type Task } from './llama/plan-adapter.ts';
 export { type ChoiceRequest, choosePlan, PlanError, type PlanErrorCode } from './llama/plan-choice.ts';
 export { type FlopsRequest, type TokenFlops, trainingFlops } from './llama/plan-flops.ts';
 export { MODEL_PRESETS } from './llama/plan-presets.ts';

@@ -3,7 +3,7 @@ import { benchStep, GEOMETRY_NAMES, type GeometryName, geometryConfig, type Step
 import { openNodeGpu } from '@cotune/kernels/node';
 import { Command } from 'commander';
 import { benchClock, loadWarning, table } from './bench-clock.ts';
-import { integer, oneOf } from './options.ts';
+import { integer, loraTargets, oneOf, TARGETS_HELP } from './options.ts';
 import { formatBytes, printResult, progressBar } from './output.ts';
 
 interface StepBenchOptions {
@@ -13,13 +13,12 @@ interface StepBenchOptions {
   length?: number;
   steps: number;
   rank: number;
+  targets: LoraTarget[];
   precision: Precision;
   plan: 'a' | 'b' | 'auto';
   attention: 'flash' | 'materialised' | 'auto';
   json?: boolean;
 }
-
-const TARGETS: readonly LoraTarget[] = ['q_proj', 'v_proj'];
 
 /** `cotune bench step`: whole training steps of a model of noise. */
 export function benchStepCommand(): Command {
@@ -34,7 +33,8 @@ export function benchStepCommand(): Command {
     .option('--tokens <n>', 'tokens a step (default: 8192, on software adapters 512)', integer(1))
     .option('--length <n>', 'tokens an example (default: 512, on software adapters 128)', integer(2, 4096))
     .option('--steps <n>', 'measured steps', integer(1), 5)
-    .option('--rank <n>', 'LoRA rank on q and v', integer(1, 256), 32)
+    .option('--rank <n>', 'LoRA rank', integer(1, 256), 32)
+    .option('--targets <list>', TARGETS_HELP, loraTargets, ['q_proj', 'v_proj'] as LoraTarget[])
     .option('--precision <p>', PRECISIONS.join(', '), oneOf(PRECISIONS), 'f32')
     .option('--plan <plan>', 'a keeps saves, b recomputes, auto', oneOf(['a', 'b', 'auto']), 'auto')
     .option('--attention <kind>', 'flash, materialised or auto', oneOf(['flash', 'materialised', 'auto']), 'auto')
@@ -47,7 +47,7 @@ async function runBenchStep(options: StepBenchOptions): Promise<void> {
   const hardware = gpu.adapter.kind === 'hardware';
   const geometry = options.geometry ?? (hardware ? 'llama-2-7b' : 'small');
   const length = options.length ?? (hardware ? 512 : 128);
-  const { precision, plan, attention, rank, steps } = options;
+  const { precision, plan, attention, rank, targets, steps } = options;
   const bar = progressBar('bench step');
   const config = geometryConfig(geometry, options.layers);
   const report = await benchStep(gpu, {
@@ -56,12 +56,12 @@ async function runBenchStep(options: StepBenchOptions): Promise<void> {
     tokens: options.tokens ?? (hardware ? 8192 : 512),
     length,
     steps,
-    lora: { rank, alpha: 2 * rank, dropout: 0, targets: LORA_TARGETS.filter((target) => TARGETS.includes(target)) },
+    lora: { rank, alpha: 2 * rank, dropout: 0, targets },
     trainer: { precision, plan, attention },
     onStep: (done, ms) => bar.update(done, steps, `${ms.toFixed(0)} ms`),
   });
   bar.end();
-  const run = { geometry, layers: config.layers, length, rank, precision };
+  const run = { geometry, layers: config.layers, length, rank, targets, precision };
   printResult(options.json, stepJson(report, run), () => stepTable(report, run).join('\n'));
 }
 
@@ -70,6 +70,7 @@ interface Run {
   readonly layers: number;
   readonly length: number;
   readonly rank: number;
+  readonly targets: readonly LoraTarget[];
   readonly precision: string;
 }
 
@@ -113,13 +114,18 @@ export function stepJson(report: StepReport, run: Run) {
   };
 }
 
+const targetNames = (targets: readonly LoraTarget[]): string =>
+  targets.length === LORA_TARGETS.length
+    ? 'all linears'
+    : targets.map((name) => name.replace('_proj', '')).join(' and ');
+
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
 function stepTable(report: StepReport, run: Run): string[] {
   const { memory, msRange, plan } = report;
   return [
     report.adapter,
-    `${run.geometry}, ${run.layers} layers (${(report.parameters / 1e6).toFixed(0)} M parameters, int8), rank ${run.rank} on q and v, ` +
+    `${run.geometry}, ${run.layers} layers (${(report.parameters / 1e6).toFixed(0)} M parameters, int8), rank ${run.rank} on ${targetNames(run.targets)}, ` +
       `${report.tokens} tokens of which ${report.labelTokens} labelled, examples of ${run.length}`,
     `precision ${run.precision}, plan ${plan.plan}, ${plan.attention} attention, micro-batches of ${plan.microBatch.join(' × ')} tokens`,
     '',

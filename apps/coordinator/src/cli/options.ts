@@ -45,8 +45,11 @@ export function listOf<const Choices extends readonly string[]>(choices: Choices
 
 const TARGET_NAMES = LORA_TARGETS.map((target) => target.replace('_proj', ''));
 
-/** The linears that get an adapter, `q,v` or `q_proj,v_proj`, in the order of the layer. */
+export const TARGETS_HELP = `linears: ${TARGET_NAMES.join(',')}, or all`;
+
+/** The linears that get an adapter, `q,v`, `q_proj,v_proj` or `all`, in the order of the layer. */
 export function loraTargets(text: string): LoraTarget[] {
+  if (text.trim() === 'all') return [...LORA_TARGETS];
   const names = listOf(TARGET_NAMES)(text.replaceAll('_proj', ''));
   return LORA_TARGETS.filter((target) => names.includes(target.replace('_proj', '')));
 }

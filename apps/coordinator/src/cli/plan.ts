@@ -1,10 +1,12 @@
 import { existsSync } from 'node:fs';
+import { ALGORITHM_IDS, type AlgorithmId, algorithmSettings, localTerms } from '@cotune/fl-core';
 import {
   choosePlan,
   FLASH_ROW_TOKENS,
   type LlamaConfig,
   type LoraConfig,
   type LoraTarget,
+  leastRows,
   type MemoryPlan,
   MODEL_PRESETS,
   PRECISIONS,
@@ -15,11 +17,14 @@ import {
 } from '@cotune/kernels';
 import { Command } from 'commander';
 import { openModelFiles, type WeightDtype } from './model.ts';
-import { decimal, integer, loraTargets, oneOf } from './options.ts';
+import { decimal, integer, loraTargets, oneOf, TARGETS_HELP } from './options.ts';
 import { printResult, UserError } from './output.ts';
+import { TASKS } from './train-options.ts';
 
 interface PlanOptions {
   model: string;
+  task: (typeof TASKS)[number];
+  algorithm: AlgorithmId;
   rank: number;
   targets: LoraTarget[];
   seq: number;
@@ -40,8 +45,15 @@ export function planCommand(): Command {
   return new Command('plan')
     .description('GPU memory and arithmetic of LoRA training, by part and plan; allocates nothing')
     .requiredOption('--model <dir>', `model directory, or one of ${PRESET_IDS.join(', ')}`)
+    .option('--task <task>', 'sft; dpo: pairs of responses, both in one micro-batch', oneOf(TASKS), 'sft')
+    .option(
+      '--algorithm <id>',
+      `what the steps of a federation hold beside (default hyperparameters): ${ALGORITHM_IDS.join(', ')}`,
+      oneOf(ALGORITHM_IDS),
+      'fedavg',
+    )
     .option('--rank <n>', 'LoRA rank', integer(1, 256), 8)
-    .option('--targets <list>', 'linears: q,k,v,o,gate,up,down', loraTargets, ['q_proj', 'v_proj'] as LoraTarget[])
+    .option('--targets <list>', TARGETS_HELP, loraTargets, ['q_proj', 'v_proj'] as LoraTarget[])
     .option('--seq <n>', 'tokens of a row', integer(1), 512)
     .option('--micro-batch <tokens>', 'most tokens that go through the model at once', integer(1), 2048)
     .option('--precision <p>', PRECISIONS.join(', '), oneOf(PRECISIONS), 'f32')
@@ -64,11 +76,12 @@ async function runPlan(options: PlanOptions): Promise<void> {
   const config = await configOf(options);
   const lora: LoraConfig = { rank, alpha: 2 * rank, dropout: 0, targets };
   const bindingBytes = options.binding * 2 ** 20;
-  const { dtype, precision } = options;
+  const { dtype, precision, task, algorithm } = options;
+  const terms = localTerms(algorithmSettings.parse({ id: algorithm }));
   const auto = seq >= FLASH_ROW_TOKENS ? 'flash' : 'materialised';
   const attention = options.attention === 'auto' ? auto : options.attention;
-  const request = { dtype, precision, attention, seq, bindingBytes };
-  const batch = Math.max(1, Math.floor(microBatch / seq));
+  const request = { dtype, precision, attention, seq, bindingBytes, task, ...terms };
+  const batch = Math.max(leastRows(task), Math.floor(microBatch / seq));
   const plans = (['a', 'b'] as const).map((plan) => {
     const memory = planMemory(config, lora, { ...request, plan, batch });
     return { memory, flops: trainingFlops(config, lora, { seq, plan }) };
@@ -80,7 +93,7 @@ async function runPlan(options: PlanOptions): Promise<void> {
   );
   const flops = trainingFlops(config, lora, { seq, plan: chosen.plan });
   const seconds = tflops ? (flops.total * chosen.batch * seq) / (tflops * 1e12) : null;
-  const result = { model: options.model, rank, targets, precision, attention, dtype };
+  const result = { model: options.model, task, algorithm, rank, targets, precision, attention, dtype };
   printResult(
     options.json,
     {
@@ -113,8 +126,8 @@ async function configOf({ model, dtype }: PlanOptions): Promise<LlamaConfig> {
 }
 
 function jsonOf(memory: MemoryPlan) {
-  const { plan, batch, seq, weights, optimizer, saves, scratch, logits, total, largestBuffer } = memory;
-  const bytes = { weights, optimizer, saves, scratch, total };
+  const { plan, batch, seq, weights, optimizer, saves, scratch, readBack, logits, total, largestBuffer } = memory;
+  const bytes = { weights, optimizer, saves, scratch, read_back: readBack, total };
   return { plan, rows: batch, seq, bytes, logits_bytes: logits, largest_buffer: largestBuffer };
 }
 
@@ -125,9 +138,10 @@ interface Planned {
 
 const PARTS = [
   ['weights', 'weights'],
-  ['optimizer', 'adapter, gradient, AdamW'],
+  ['optimizer', 'adapter vectors, AdamW'],
   ['saves', 'saves of the layers'],
   ['scratch', 'scratch, logits included'],
+  ['readBack', 'read-back of checkpoints'],
   ['total', 'total'],
 ] as const;
 

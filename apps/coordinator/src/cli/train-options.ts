@@ -3,7 +3,7 @@ import { type LoraTarget, PRECISIONS, type TrainerOptions } from '@cotune/kernel
 import type { Command } from 'commander';
 import { type Columns, columnMap, MAP_HELP } from './column-map.ts';
 import type { WeightDtype } from './model.ts';
-import { collect, decimal, integer, loraTargets, oneOf } from './options.ts';
+import { collect, decimal, integer, loraTargets, oneOf, TARGETS_HELP } from './options.ts';
 import { UserError } from './output.ts';
 import { DATA_SOURCES } from './row-files.ts';
 
@@ -59,7 +59,7 @@ export function withTrainOptions(command: Command): Command {
     .option('--adapter <dir>', 'PEFT directory to start from; its rank, alpha and targets are kept')
     .option('--rank <n>', 'LoRA rank', integer(1, 256), 8)
     .option('--alpha <a>', 'LoRA alpha; the update is scaled by alpha / rank', decimal(0), 16)
-    .option('--targets <list>', 'linears: q,k,v,o,gate,up,down', loraTargets, ['q_proj', 'v_proj'] as LoraTarget[])
+    .option('--targets <list>', TARGETS_HELP, loraTargets, ['q_proj', 'v_proj'] as LoraTarget[])
     .option('--dropout <p>', 'dropout on the LoRA input', decimal(0, 0.9), 0)
     .option('--beta <b>', 'dpo: how strongly the base model holds the adapter (default: 0.1)', decimal(1e-6))
     .option('--lr <rate>', 'learning rate', decimal(0), 5e-5)
@@ -110,7 +110,7 @@ export function checkTrainOptions({ data, map, tokens, task, beta, promptSeq }: 
 }
 
 /** What of the options decides how the engine computes. */
-export function trainerOptions({ pack, precision, plan, budget, attention, seq }: TrainOptions): TrainerOptions {
+export function trainerOptions({ task, pack, precision, plan, budget, attention, seq }: TrainOptions): TrainerOptions {
   const budgetBytes = budget === undefined ? {} : { budgetBytes: Math.floor(budget * 2 ** 30) };
-  return { packing: pack, precision, plan, attention, longestRow: seq, ...budgetBytes };
+  return { task, packing: pack, precision, plan, attention, longestRow: seq, ...budgetBytes };
 }

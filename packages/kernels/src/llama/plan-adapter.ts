@@ -19,6 +19,9 @@ export const ADAPTER_VECTORS = {
 } as const;
 export type AdapterVector = keyof typeof ADAPTER_VECTORS;
 
+/** dpo: the rows hold the responses of preference pairs, both of a pair in one micro-batch. */
+export type Task = 'sft' | 'dpo';
+
 /** What a run adds to AdamW's steps; each costs a vector. */
 export interface Corrections {
   /** A proximal term μ·(w − w₀) (FedProx). */
@@ -51,6 +54,16 @@ export function pairElements(labelRows: number) {
     weight: pairs,
     rowWeight: labelRows,
   } as const;
+}
+
+/** Bytes of these buffers. */
+export function pairBytes(labelRows: number): number {
+  return Object.values(pairElements(labelRows)).reduce((sum, elements) => sum + 4 * elements, 0);
+}
+
+/** Rows that a micro-batch has at least: with pairs one for each response, where both are as long as a row. */
+export function leastRows(task: Task): number {
+  return task === 'dpo' ? 2 : 1;
 }
 
 export interface PlannedBuffer {

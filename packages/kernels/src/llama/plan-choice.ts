@@ -1,6 +1,7 @@
 import type { LoraConfig } from '../lora/layout.ts';
 import type { LlamaConfig } from './config.ts';
 import { DEFAULT_BINDING_BYTES, type MemoryPlan, type PlanRequest, planMemory } from './plan.ts';
+import { leastRows } from './plan-adapter.ts';
 import { effectiveFlops, trainingFlops } from './plan-flops.ts';
 import type { Plan } from './plan-tensors.ts';
 
@@ -67,10 +68,11 @@ export function choosePlan(config: LlamaConfig, lora: LoraConfig, request: Choic
 }
 
 function candidates(config: LlamaConfig, lora: LoraConfig, request: ChoiceRequest): MemoryPlan[] {
-  const { seq, plan = 'auto', microBatchTokens = MICRO_BATCH_TOKENS } = request;
+  const { seq, plan = 'auto', microBatchTokens = MICRO_BATCH_TOKENS, task = 'sft' } = request;
   const found: MemoryPlan[] = [];
-  const most = Math.max(1, Math.floor(microBatchTokens / seq));
-  for (let batch = most; batch >= 1; batch -= Math.ceil(batch / MICRO_BATCH_SIZES)) {
+  const least = leastRows(task);
+  const most = Math.max(least, Math.floor(microBatchTokens / seq));
+  for (let batch = most; batch >= least; batch -= Math.ceil(batch / MICRO_BATCH_SIZES)) {
     for (const own of plan === 'auto' ? (['a', 'b'] as const) : [plan]) {
       found.push(planMemory(config, lora, { ...request, plan: own, batch }));
     }
@@ -88,7 +90,12 @@ function remedy(
 ): string {
   const raise = `a budget of ${gibibytes(smallest.total)} would do`;
   for (let seq = Math.floor(request.seq / 2); seq >= 16; seq = Math.floor(seq / 2)) {
-    const { total } = planMemory(config, lora, { ...request, seq, plan: smallest.plan, batch: 1 });
+    const { total } = planMemory(config, lora, {
+      ...request,
+      seq,
+      plan: smallest.plan,
+      batch: leastRows(request.task ?? 'sft'),
+    });
     if (total <= budgetBytes) return `${raise}, or rows of ${seq} tokens (${gibibytes(total)})`;
   }
   return `${raise}; weights and optimiser alone take ${gibibytes(smallest.weights + smallest.optimizer)}`;

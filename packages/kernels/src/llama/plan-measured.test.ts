@@ -3,9 +3,9 @@ import { relativeL2 } from '../../test/compare.ts';
 import { testGpu } from '../../test/gpu.ts';
 import { randomSource } from '../../test/random-model.ts';
 import { initAdapter } from '../lora/init.ts';
-import { LORA_TARGETS, type LoraTarget } from '../lora/layout.ts';
+import { adapterLayout, LORA_TARGETS, type LoraTarget } from '../lora/layout.ts';
 import type { Precision } from '../ops/precision.ts';
-import { createTrainer } from '../train/trainer.ts';
+import { createTrainer, type Trainer } from '../train/trainer.ts';
 import type { LlamaConfig } from './config.ts';
 import { planMemory } from './plan.ts';
 import type { Plan } from './plan-tensors.ts';
@@ -46,13 +46,14 @@ interface Case {
   readonly rank: number;
   readonly seq: number;
   readonly batch: number;
-  readonly task?: 'sft' | 'dpo';
-  readonly proximal?: boolean;
-  readonly drift?: boolean;
+  readonly task: 'sft' | 'dpo';
+  readonly proximal: boolean;
+  readonly drift: boolean;
 }
 const QV: Case = {
   ...{ config: BASE, dtype: 'int8', precision: 'f32', plan: 'a' },
   ...{ targets: ['q_proj', 'v_proj'], rank: 8, seq: 128, batch: 3 },
+  ...{ task: 'sft', proximal: false, drift: false },
 };
 const WIDE: Case = { ...QV, targets: LORA_TARGETS, rank: 64, seq: 64, batch: 2 };
 const CASES: readonly Case[] = [
@@ -68,7 +69,7 @@ const CASES: readonly Case[] = [
 it.each(CASES)(
   'predicts the measured peak within 5 %: $dtype, $precision, plan $plan, $task, proximal term $proximal, drift $drift',
   async (one) => {
-    const { config, dtype, precision, plan, targets, rank, seq, batch, task = 'sft', proximal, drift } = one;
+    const { config, dtype, precision, plan, targets, rank, seq, batch, task, proximal, drift } = one;
     const gpu = await testGpu();
     const before = gpu.memory.bytes;
     const lora = { rank, alpha: 2 * rank, dropout: 0, targets };
@@ -117,6 +118,26 @@ it('keeps a trainer within its budget, or says what would fit', async () => {
   }
   for (const gradient of gradients) expect(relativeL2(gradient, gradients[0] ?? [])).toBeLessThan(1e-5);
   await expect(createTrainer(model, lora, { budgetBytes: 2 ** 20 })).rejects.toThrow(/budget is 1\.0 MiB.*weights and/);
+  // Pairs, and two more vectors of 64 × 4 × 2 × 256 numbers, for which the budget has to leave room.
+  const wide = { ...lora, rank: 64 };
+  const weights = initAdapter(adapterLayout(BASE, wide), 1);
+  const pairs = batch.map((chosen) => ({ chosen, rejected: { ...chosen, inputIds: inputIds.toReversed() } }));
+  const held = { task: 'dpo', drift: true, proximal: true } as const;
+  const small = await createTrainer(model, wide, { budgetBytes: 8 * 2 ** 20, ...held });
+  const correct = async (trainer: Trainer) => {
+    trainer.setAdapter(weights);
+    trainer.setReference(weights);
+    trainer.setDrift(weights);
+    gpu.memory.resetPeak();
+    await trainer.stepPairs(pairs, { learningRate: 0.01, mu: 0.1, beta: 0.1 });
+    await trainer.snapshot();
+    return gpu.memory.peakBytes - before;
+  };
+  await expect(correct(small)).rejects.toThrow(/2 × 128 tokens with plan B takes .*budget is 8\.0 MiB/);
+  small.destroy();
+  const drifting = await createTrainer(model, wide, { budgetBytes: 9 * 2 ** 20, ...held });
+  expect(await correct(drifting)).toBeLessThan(1.03 * 9 * 2 ** 20);
+  drifting.destroy();
   const short = await createTrainer(model, lora, { budgetBytes: 2.5 * 2 ** 20 });
   await expect(short.gradients(batch)).rejects.toThrow(/1 × 128 tokens with plan B takes .* budget is 2\.5 MiB/);
   await expect(short.gradients([{ inputIds: [1, 2, 3], labels: [1, 2, 3] }])).resolves.toBeDefined();

@@ -109,6 +109,27 @@ describe('the choice of a plan', () => {
     expect(choosePlan(LLAMA, LORA, { ...request, plan: 'b' })).toMatchObject({ plan: 'b', batch: 4 });
   });
 
+  it('never parts the responses of a pair, and holds what the algorithm adds', () => {
+    const long = { ...request, attention: 'flash', seq: 1024, microBatchTokens: 1024, plan: 'b' } as const;
+    expect(choosePlan(LLAMA, LORA, long)).toMatchObject({ batch: 1 });
+    const plain = choosePlan(LLAMA, LORA, { ...long, task: 'dpo' });
+    expect(plain).toMatchObject({ batch: 2 });
+    const corrected = choosePlan(LLAMA, LORA, { ...long, task: 'dpo', proximal: true, drift: true });
+    expect(corrected.total - plain.total).toBe(2 * 4 * 16_777_216);
+    const budgetBytes = plain.total;
+    expect(choosePlan(LLAMA, LORA, { ...long, task: 'dpo', budgetBytes })).toMatchObject({ batch: 2 });
+    const tight = { ...long, task: 'dpo', drift: true, budgetBytes } as const;
+    expect(() => choosePlan(LLAMA, LORA, tight)).toThrow(/2 × 1024 tokens.*or rows of 512 tokens/);
+  });
+
+  it.each([8, 16, 128])('takes all seven targets at rank %i on an adapter with WebGPU’s default limits', (rank) => {
+    const lora = { rank, alpha: rank, dropout: 0, targets: LORA_TARGETS };
+    const { largestBuffer, optimizer } = choosePlan(LLAMA, lora, request);
+    expect(largestBuffer.bytes).toBeLessThanOrEqual(DEFAULT_BINDING_BYTES);
+    // q, k, v, o: 2 · 4096 inputs and outputs; gate, up, down: 4096 + 11008.
+    expect(optimizer / (4 * 4 * 32 * rank * (4 * 8192 + 3 * 15104))).toBeCloseTo(1, 3);
+  });
+
   it('says what would fit when nothing does', () => {
     expect(() => chosen(6.9)).toThrow(PlanError);
     expect(() => chosen(6.9)).toThrow(

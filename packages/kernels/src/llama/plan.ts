@@ -2,7 +2,7 @@ import { adapterLayout, type LoraConfig } from '../lora/layout.ts';
 import type { Precision } from '../ops/precision.ts';
 import { modelTensors, storedBytes } from '../quantize/model-tensors.ts';
 import type { LlamaConfig } from './config.ts';
-import { adapterBuffers, type Corrections, type PlannedBuffer, pairElements } from './plan-adapter.ts';
+import { adapterBuffers, type Corrections, type PlannedBuffer, pairBytes, type Task } from './plan-adapter.ts';
 import {
   type AttentionKind,
   type Capacity,
@@ -16,8 +16,8 @@ import { keepOf, type Plan, tensorTable } from './plan-tensors.ts';
 
 /** What decides how much GPU memory a training step takes. */
 export interface PlanRequest extends Corrections {
-  /** Default 'sft'. With 'dpo' the rows hold the responses of pairs, both of a pair in one micro-batch. */
-  readonly task?: 'sft' | 'dpo' | undefined;
+  /** Default 'sft'. */
+  readonly task?: Task | undefined;
   /** Storage type of the weights. */
   readonly dtype: 'int8' | 'f32';
   readonly precision: Precision;
@@ -65,8 +65,7 @@ export function planMemory(config: LlamaConfig, lora: LoraConfig, request: PlanR
   const { saves, scratch: shared, logits, buffers } = activationBytes(config, lora, capacity, request);
   const weights = weightBuffers(config, dtype);
   const { optimizer, readBack } = adapterBuffers(adapterLayout(config, lora), request, bindingBytes);
-  const pairs = Object.values(pairElements(request.task === 'dpo' ? capacity.labelRows : 0));
-  const scratch = shared + 4 * pairs.reduce((sum, elements) => sum + elements, 0);
+  const scratch = shared + (request.task === 'dpo' ? pairBytes(capacity.labelRows) : 0);
   const parts = { weights: sumBytes(weights), optimizer: sumBytes(optimizer), saves, scratch, readBack };
   const total = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
   const largestBuffer = [...weights, ...optimizer, ...buffers].reduce((a, b) => (b.bytes > a.bytes ? b : a));

@@ -1,6 +1,7 @@
 import type { Gpu } from '../gpu/device.ts';
 import type { LlamaConfig } from '../llama/config.ts';
 import { activationBytes, type MemoryPlan } from '../llama/plan.ts';
+import { type Corrections, leastRows, pairBytes, type Task } from '../llama/plan-adapter.ts';
 import {
   type AttentionKind,
   type BatchShape,
@@ -18,7 +19,9 @@ import { labelBucket } from './batch.ts';
 import type { PackOptions } from './pack.ts';
 
 /** How a trainer computes, beside what it learns. */
-export interface ComputeOptions {
+export interface ComputeOptions extends Corrections {
+  /** What is to come, for which the budget has to leave room, as for `proximal` and `drift`. Default 'sft'. */
+  readonly task?: Task;
   /** Most rows in one micro-batch, below what the adapter allows; larger batches are split and accumulated. */
   readonly maxBatchRows?: number;
   /** Most tokens of a micro-batch, padding included, where memory allows them. Default 2048: more gains little. */
@@ -53,7 +56,7 @@ const USUAL_SEQ = 512;
 /** Decides them. Throws PlanError when nothing fits the budget, GpuError 'limit' later when a row is too long for it. */
 export function computeSettings(model: Model, layout: AdapterLayout, options: ComputeOptions): ComputeSettings {
   const { gpu, config, dtype } = model;
-  const { precision = 'f32', logitChunkBytes, budgetBytes, packing = true, microBatchTokens } = options;
+  const { precision = 'f32', logitChunkBytes, budgetBytes, packing = true, microBatchTokens, task = 'sft' } = options;
   const lora = layout.config;
   const bindingBytes = bindingLimit(gpu);
   const { attention: wanted = 'auto' } = options;
@@ -62,7 +65,9 @@ export function computeSettings(model: Model, layout: AdapterLayout, options: Co
     const { heads, kvHeads, headDim } = config;
     return preferFlash(gpu, { ...shape, heads, kvHeads, headDim }) ? 'flash' : 'materialised';
   };
-  const fixed = { dtype, precision, logitChunkBytes, bindingBytes };
+  const { proximal, drift } = options;
+  const fixed = { dtype, precision, logitChunkBytes, bindingBytes, task, proximal, drift };
+  const least = leastRows(task);
   const request = { ...fixed, budgetBytes, plan: options.plan, microBatchTokens };
   const longest = Math.max(USUAL_SEQ, options.longestRow ?? 0);
   const usual = usualPlan(config, lora, { ...request, seq: Math.min(longest, config.maxPositions) }, attentionFor);
@@ -73,26 +78,25 @@ export function computeSettings(model: Model, layout: AdapterLayout, options: Co
   /** The table that has held both the usual micro-batches and these fits, so the order in which they come is no matter. */
   const fits = (batch: number, rowSeq: number): boolean => {
     const own = capacityOf({ batch, seq: rowSeq, labelRows: labelBucket(batch * rowSeq) });
-    const { saves, scratch, buffers } = activationBytes(config, lora, largerCapacity(usualCapacity, own), {
-      ...fixed,
-      plan,
-    });
-    const total = usual.weights + usual.optimizer + saves + scratch;
+    const capacity = largerCapacity(usualCapacity, own);
+    const { saves, scratch, buffers } = activationBytes(config, lora, capacity, { ...fixed, plan });
+    const pairs = task === 'dpo' ? pairBytes(capacity.labelRows) : 0;
+    const total = usual.weights + usual.optimizer + usual.readBack + saves + scratch + pairs;
     return total <= (budgetBytes ?? total) && buffers.every(({ bytes }) => bytes <= bindingBytes);
   };
-  const withinBudget = (rowSeq: number): boolean => budgetBytes === undefined || fits(1, rowSeq);
+  const withinBudget = (rowSeq: number): boolean => budgetBytes === undefined || fits(least, rowSeq);
   const rowsBySeq = new Map<number, number>();
+  const mostRows = (rowSeq: number): number => {
+    let rows = Math.max(least, Math.floor((usual.batch * seq) / rowSeq));
+    while (rows > least && !fits(rows, rowSeq)) rows -= 1;
+    if (rows > least || withinBudget(rowSeq)) return rows;
+    const attention = attentionFor({ batch: least, seq: rowSeq });
+    choosePlan(config, lora, { ...fixed, seq: rowSeq, attention, budgetBytes, plan }); // says what would fit
+    return rows;
+  };
   const maxRows = (rowSeq: number): number => {
-    let rows = rowsBySeq.get(rowSeq);
-    if (rows === undefined) {
-      rows = Math.max(1, Math.floor((usual.batch * seq) / rowSeq));
-      while (rows > 1 && !fits(rows, rowSeq)) rows -= 1;
-      if (rows === 1 && !withinBudget(rowSeq)) {
-        const attention = attentionFor({ batch: 1, seq: rowSeq });
-        choosePlan(config, lora, { ...fixed, seq: rowSeq, attention, budgetBytes, plan }); // says what would fit
-      }
-      rowsBySeq.set(rowSeq, rows);
-    }
+    const rows = rowsBySeq.get(rowSeq) ?? mostRows(rowSeq);
+    rowsBySeq.set(rowSeq, rows);
     return Math.min(rows, options.maxBatchRows ?? Number.POSITIVE_INFINITY);
   };
   return {
@@ -117,7 +121,8 @@ function usualPlan(
   let { seq } = request;
   let failure: unknown;
   for (; seq >= 1; seq = Math.floor(seq / 2)) {
-    const batch = Math.max(1, Math.floor((request.microBatchTokens ?? MICRO_BATCH_TOKENS) / seq));
+    const tokens = request.microBatchTokens ?? MICRO_BATCH_TOKENS;
+    const batch = Math.max(leastRows(request.task ?? 'sft'), Math.floor(tokens / seq));
     try {
       return choosePlan(config, lora, { ...request, seq, attention: attentionFor({ batch, seq }) });
     } catch (error) {
