@@ -4,7 +4,7 @@ import { GpuError } from '../gpu/error.ts';
 import { rowPieces } from '../gpu/pace.ts';
 import { type DispatchWork, type Grid, gridFor, type ProgramBuilder } from '../gpu/program.ts';
 import type { AttentionShape } from './attention.ts';
-import { directKernels, flashStats } from './flash_attention_kernels.ts';
+import { flashStats, lanesKernels } from './flash_attention_kernels.ts';
 import { workgroupKernels } from './flash_attention_workgroup.ts';
 import { rowDispatch } from './row_lanes.ts';
 
@@ -45,15 +45,16 @@ export function flashAttentionForward(b: ProgramBuilder, options: FlashForward):
   const headDim = checkedHeadDim(options);
   const buffers = { q, k, v, segments, out, lse };
   const params = shapeOf(options);
-  if (usesWorkgroup(b)) {
+  const lanes = lanesKernels(b.gpu, headDim);
+  if (lanes) {
+    const { block, vector, forward } = lanes;
+    eachPiece(b, options, { heads, block, products: 2 }, (first, grid, work) =>
+      b.dispatch(forward, buffers, { ...params, pieces: headDim / vector, first }, grid, {}, work),
+    );
+  } else {
     const { block, forward } = workgroupKernels(headDim);
     eachPiece(b, options, { heads, block, products: 2 }, (first, grid, work) =>
       b.dispatch(forward, buffers, { ...params, first }, grid, {}, work),
-    );
-  } else {
-    const { block, vector, forward } = directKernels(b.gpu.adapter.kind, headDim);
-    eachPiece(b, options, { heads, block, products: 2 }, (first, grid, work) =>
-      b.dispatch(forward, buffers, { ...params, pieces: headDim / vector, first }, grid, {}, work),
     );
   }
 }
@@ -79,22 +80,15 @@ export function flashAttentionBackward(b: ProgramBuilder, options: FlashBackward
   if (stats.size < 8 * rows) {
     throw new GpuError('validation', `flash attention: delta has ${stats.size} bytes, expected ${8 * rows}`);
   }
-  const lanes = rowDispatch(b.gpu, rows);
-  b.dispatch(flashStats, { lse, out, dout, stats }, { rows, dim: headDim }, lanes.grid, lanes.overrides);
+  const perRow = rowDispatch(b.gpu, rows);
+  b.dispatch(flashStats, { lse, out, dout, stats }, { rows, dim: headDim }, perRow.grid, perRow.overrides);
   const inputs = { q, k, v, segments, dout, stats };
   const params = shapeOf(options);
   const forQueries = { heads, products: 3 };
   const forKeys = { heads: kvHeads, products: (4 * heads) / kvHeads };
-  if (usesWorkgroup(b)) {
-    const { block, queries, keys } = workgroupKernels(headDim);
-    eachPiece(b, options, { ...forQueries, block }, (first, grid, work) =>
-      b.dispatch(queries, { ...inputs, dq }, { ...params, first }, grid, {}, work),
-    );
-    eachPiece(b, options, { ...forKeys, block }, (first, grid, work) =>
-      b.dispatch(keys, { ...inputs, dk, dv }, { ...params, first }, grid, {}, work),
-    );
-  } else {
-    const { block, vector, queries, keys } = directKernels(b.gpu.adapter.kind, headDim);
+  const lanes = lanesKernels(b.gpu, headDim);
+  if (lanes) {
+    const { block, vector, queries, keys } = lanes;
     const pieces = headDim / vector;
     eachPiece(b, options, { ...forQueries, block }, (first, grid, work) =>
       b.dispatch(queries, { ...inputs, dq }, { ...params, pieces, first }, grid, {}, work),
@@ -102,12 +96,15 @@ export function flashAttentionBackward(b: ProgramBuilder, options: FlashBackward
     eachPiece(b, options, { ...forKeys, block }, (first, grid, work) =>
       b.dispatch(keys, { ...inputs, dk, dv }, { ...params, pieces, first }, grid, {}, work),
     );
+  } else {
+    const { block, queries, keys } = workgroupKernels(headDim);
+    eachPiece(b, options, { ...forQueries, block }, (first, grid, work) =>
+      b.dispatch(queries, { ...inputs, dq }, { ...params, first }, grid, {}, work),
+    );
+    eachPiece(b, options, { ...forKeys, block }, (first, grid, work) =>
+      b.dispatch(keys, { ...inputs, dk, dv }, { ...params, first }, grid, {}, work),
+    );
   }
-}
-
-/** Workgroup memory is plain memory to software, and barriers cost it more than they save. */
-function usesWorkgroup(b: ProgramBuilder): boolean {
-  return b.gpu.adapter.kind === 'hardware';
 }
 
 /** Rows from which hardware gains by not writing and reading the probabilities. */
@@ -115,13 +112,14 @@ export const FLASH_ROW_TOKENS = 256;
 
 /**
  * Whether flash is the better choice on this adapter for this shape: always where one row's probabilities would not fit a
- * binding, on hardware from 256 tokens a row on.
+ * binding, on hardware from 256 tokens a row on, on software adapters wherever lanes share their loads.
  */
-export function preferFlash(gpu: Pick<Gpu, 'adapter'>, { seq, heads, headDim }: AttentionShape): boolean {
+export function preferFlash(gpu: Pick<Gpu, 'adapter' | 'device'>, { seq, heads, headDim }: AttentionShape): boolean {
   if (headDim % 2 !== 0 || headDim > FLASH_HEAD_DIM) return false;
   const { kind, limits } = gpu.adapter;
   const fits = 4 * heads * seq * seq <= Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
-  return !fits || (kind === 'hardware' && seq >= FLASH_ROW_TOKENS);
+  if (!fits) return true;
+  return kind === 'hardware' ? seq >= FLASH_ROW_TOKENS : lanesKernels(gpu, headDim) !== undefined;
 }
 
 interface Blocks {

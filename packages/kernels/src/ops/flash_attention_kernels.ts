@@ -1,12 +1,13 @@
-import type { AdapterKind } from '../gpu/device.ts';
+import type { AdapterKind, Gpu } from '../gpu/device.ts';
 import { defineKernel } from '../gpu/kernel.ts';
-import directForward from './flash_attention_direct_forward.wgsl?raw';
-import directKeys from './flash_attention_direct_keys.wgsl?raw';
-import directQueries from './flash_attention_direct_queries.wgsl?raw';
+import forwardSource from './flash_attention_lanes_forward.wgsl?raw';
+import keysSource from './flash_attention_lanes_keys.wgsl?raw';
+import queriesSource from './flash_attention_lanes_queries.wgsl?raw';
 import segmentEnds from './flash_attention_segments.wgsl?raw';
 import statsSource from './flash_attention_stats.wgsl?raw';
 import pairs from './flash_attention_vec2.wgsl?raw';
 import quads from './flash_attention_vec4.wgsl?raw';
+import { inRegisters } from './matmul_registers.ts';
 import { specialise } from './matmul_unroll.ts';
 import rowReduceWgsl from './row_reduce.wgsl?raw';
 
@@ -22,59 +23,64 @@ export const flashStats = defineKernel({
   buffers: { lse: 'read', out: 'read', dout: 'read', stats: 'write' },
 });
 
-export interface DirectTile {
-  /** Threads of a workgroup: the adapter's SIMD width. */
+export interface LanesTile {
+  /** Threads of a workgroup: the adapter's subgroup. */
   readonly lanes: number;
   /** Queries (or, for dk and dv, keys) that a thread owns. */
   readonly rows: number;
-  /** Keys (queries) that it meets at a time. */
+  /** Keys (queries) that it meets at a time: a multiple of the lanes. */
   readonly others: number;
 }
 
-/** The three kernels without workgroup memory for heads of a multiple of `vector` floats, 2 or 4. */
-export function defineDirect(vector: 2 | 4, { lanes, rows, others }: DirectTile) {
+/** The three kernels whose loads the lanes of a subgroup share, for heads of a multiple of `vector` floats, 2 or 4. */
+export function defineLanes(vector: 2 | 4, { lanes, rows, others }: LanesTile) {
+  const constants = { LANES: lanes, ROWS: rows, OTHERS: others, LOADS: others / lanes, SCORES: rows * others };
   const wgsl = (source: string) =>
-    specialise((vector === 4 ? quads : pairs) + source + segmentEnds, { LANES: lanes, ROWS: rows, OTHERS: others });
+    inRegisters(specialise(source + (vector === 4 ? quads : pairs) + segmentEnds, constants), constants);
   const params = { ...SHAPE, first: 'u32', pieces: 'u32', scale: 'f32' } as const;
+  const features = ['subgroups'] as const;
   return {
     /** Rows of one workgroup. */
     block: lanes * rows,
     vector,
     forward: defineKernel({
-      name: 'flash_attention_forward_direct',
-      wgsl: wgsl(directForward),
+      name: 'flash_attention_forward_lanes',
+      wgsl: wgsl(forwardSource),
       params,
       buffers: FORWARD,
+      features,
     }),
     queries: defineKernel({
-      name: 'flash_attention_queries_direct',
-      wgsl: wgsl(directQueries),
+      name: 'flash_attention_queries_lanes',
+      wgsl: wgsl(queriesSource),
       params,
       buffers: { ...BACKWARD, dq: 'write' } as const,
+      features,
     }),
     keys: defineKernel({
-      name: 'flash_attention_keys_direct',
-      wgsl: wgsl(directKeys),
+      name: 'flash_attention_keys_lanes',
+      wgsl: wgsl(keysSource),
       params,
       buffers: { ...BACKWARD, dk: 'write', dv: 'write' } as const,
+      features,
     }),
   };
 }
 
-const llvmpipe = { lanes: 8, rows: 2, others: 4 };
-const TILES: Record<AdapterKind, DirectTile> = {
-  llvmpipe,
-  swiftshader: { lanes: 4, rows: 4, others: 4 },
-  hardware: llvmpipe,
-};
-const defineBoth = (tile: DirectTile) => ({ 2: defineDirect(2, tile), 4: defineDirect(4, tile) });
-const llvmpipeKernels = defineBoth(TILES.llvmpipe);
-const DIRECT: Record<AdapterKind, typeof llvmpipeKernels> = {
-  llvmpipe: llvmpipeKernels,
-  swiftshader: defineBoth(TILES.swiftshader),
-  hardware: llvmpipeKernels,
+const defineBoth = (tile: LanesTile) => ({ 2: defineLanes(2, tile), 4: defineLanes(4, tile) });
+const LANES: Record<Exclude<AdapterKind, 'hardware'>, ReturnType<typeof defineBoth> & { readonly lanes: number }> = {
+  llvmpipe: { lanes: 8, ...defineBoth({ lanes: 8, rows: 2, others: 16 }) },
+  swiftshader: { lanes: 4, ...defineBoth({ lanes: 4, rows: 4, others: 16 }) },
 };
 
-export function directKernels(kind: AdapterKind, headDim: number): ReturnType<typeof defineDirect> {
-  return DIRECT[kind][headDim % 4 === 0 ? 4 : 2];
+/** The kernels for software adapters; undefined on hardware, and where a workgroup would not be exactly one subgroup. */
+export function lanesKernels(
+  { adapter, device }: Pick<Gpu, 'adapter' | 'device'>,
+  headDim: number,
+): ReturnType<typeof defineLanes> | undefined {
+  if (adapter.kind === 'hardware') return undefined;
+  const kernels = LANES[adapter.kind];
+  const { subgroupMinSize, subgroupMaxSize } = device.adapterInfo;
+  const exact = subgroupMinSize === kernels.lanes && subgroupMaxSize === kernels.lanes;
+  return exact && device.features.has('subgroups') ? kernels[headDim % 4 === 0 ? 4 : 2] : undefined;
 }

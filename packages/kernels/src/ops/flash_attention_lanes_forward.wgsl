@@ -1,5 +1,8 @@
-// A thread owns ROWS queries, LANES apart, and takes OTHERS keys at a time. The sums stand in `out` meanwhile: a head in
-// registers makes llvmpipe compile for a minute, and SwiftShader keeps registers in memory anyhow.
+enable subgroups;
+// A workgroup is one subgroup. A lane owns ROWS queries, LANES apart; of each block of OTHERS keys a lane loads its own, and
+// broadcasts hand them to all: a load costs as much where all lanes load the same. The sums stand in `out` meanwhile: a head
+// in registers makes llvmpipe compile for a minute. Masks are comparisons without `&&`, each of which is a branch, over
+// whose number SwiftShader's compiler takes exponentially long.
 struct Params { batch: u32, seq: u32, heads: u32, kv_heads: u32, first: u32, pieces: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<Piece>;          // (batch · seq, heads · pieces)
@@ -9,12 +12,11 @@ struct Params { batch: u32, seq: u32, heads: u32, kv_heads: u32, first: u32, pie
 @group(0) @binding(5) var<storage, read_write> out: array<Piece>;  // (batch · seq, heads · pieces)
 @group(0) @binding(6) var<storage, read_write> lse: array<f32>;    // (batch · seq, heads)
 
-// Arrays of a loop are set to zeros in words: Dawn on Vulkan keeps what the last round left in a bare `var` (webgpu 0.6.2).
 @compute @workgroup_size(LANES)
-fn flash_attention_forward_direct(
+fn flash_attention_forward_lanes(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_invocation_id) lane: u32,
 ) {
   let blocks = (params.seq + ROWS * LANES - 1) / (ROWS * LANES);
   let index = params.first + group.y * groups.x + group.x;
@@ -36,21 +38,27 @@ fn flash_attention_forward_direct(
     query_at[r] = ((row0 + i) * params.heads + head) * params.pieces;
     start[r] = segment_start(row0, i);
     largest[r] = -3.4e38;
+    total[r] = 0.0;
   }
   let begin = segment_start(row0, i0);
   let end = min(i0 + ROWS * LANES, params.seq);
   for (var j0 = begin; j0 < end; j0 += OTHERS) {
-    var key_at: array<u32, OTHERS>;
+    var key_at: array<u32, LOADS>;
+    var s: array<f32, ROWS * OTHERS>;
     // unroll
-    for (var c = 0u; c < OTHERS; c++) { key_at[c] = kv0 + min(j0 + c, last) * stride; }
-    var s = array<f32, ROWS * OTHERS>();
+    for (var g = 0u; g < LOADS; g++) { key_at[g] = kv0 + min(j0 + g * LANES + lane, last) * stride; }
+    // unroll
+    for (var e = 0u; e < SCORES; e++) { s[e] = 0.0; }
     for (var p = 0u; p < params.pieces; p++) {
       var query: array<Piece, ROWS>;
+      var own: array<Piece, LOADS>;
       // unroll
       for (var r = 0u; r < ROWS; r++) { query[r] = q[query_at[r] + p]; }
       // unroll
+      for (var g = 0u; g < LOADS; g++) { own[g] = k[key_at[g] + p]; }
+      // unroll
       for (var c = 0u; c < OTHERS; c++) {
-        let key = k[key_at[c] + p];
+        let key = subgroupBroadcast(own[c / LANES], c % LANES);
         // unroll
         for (var r = 0u; r < ROWS; r++) { s[r * OTHERS + c] = inner(query[r], key, s[r * OTHERS + c]); }
       }
@@ -62,29 +70,34 @@ fn flash_attention_forward_direct(
       var block_largest = largest[r];
       // unroll
       for (var c = 0u; c < OTHERS; c++) {
-        let seen = j0 + c >= start[r] && j0 + c <= i;
+        let seen = j0 + c - start[r] <= i - start[r]; // from start to i: below start it wraps
         s[r * OTHERS + c] = select(-3.4e38, s[r * OTHERS + c] * params.scale, seen);
         block_largest = max(block_largest, s[r * OTHERS + c]);
       }
       shrink[r] = exp(largest[r] - block_largest);
       largest[r] = block_largest;
       total[r] *= shrink[r];
+      // Blocks before a row's segment count as ones until `shrink` becomes 0 at its first key.
       // unroll
       for (var c = 0u; c < OTHERS; c++) {
-        let seen = s[r * OTHERS + c] > -3.3e38;
-        s[r * OTHERS + c] = select(0.0, exp(s[r * OTHERS + c] - block_largest), seen);
+        s[r * OTHERS + c] = exp(s[r * OTHERS + c] - block_largest);
         total[r] += s[r * OTHERS + c];
       }
     }
     for (var p = 0u; p < params.pieces; p++) {
-      var sum = array<Piece, ROWS>();
+      var own: array<Piece, LOADS>;
+      var sum: array<Piece, ROWS>;
+      // unroll
+      for (var g = 0u; g < LOADS; g++) { own[g] = v[key_at[g] + p]; }
+      // unroll
+      for (var r = 0u; r < ROWS; r++) { sum[r] = Piece(); }
       if (j0 > begin) {
         // unroll
         for (var r = 0u; r < ROWS; r++) { sum[r] = out[query_at[r] + p] * shrink[r]; }
       }
       // unroll
       for (var c = 0u; c < OTHERS; c++) {
-        let value = v[key_at[c] + p];
+        let value = subgroupBroadcast(own[c / LANES], c % LANES);
         // unroll
         for (var r = 0u; r < ROWS; r++) { sum[r] = fma(Piece(s[r * OTHERS + c]), value, sum[r]); }
       }

@@ -1,5 +1,6 @@
-// dv[j] = Σ p · dout[i] and dk[j] = Σ ds[i, j] · q[i] over the queries i ≥ j of the segment and the heads of the group;
-// ROWS keys a thread. Queries and their gradients are the same for the whole workgroup, so that their loads are shared.
+enable subgroups;
+// dv[j] = Σ p · dout[i] and dk[j] = Σ ds[i, j] · q[i] over the queries i ≥ j of the segment and the heads of the group. A lane
+// owns ROWS keys; of each block of OTHERS queries and their gradients it loads its own, and broadcasts hand them to all.
 struct Params { batch: u32, seq: u32, heads: u32, kv_heads: u32, first: u32, pieces: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<Piece>;          // (batch · seq, heads · pieces)
@@ -11,12 +12,11 @@ struct Params { batch: u32, seq: u32, heads: u32, kv_heads: u32, first: u32, pie
 @group(0) @binding(7) var<storage, read_write> dk: array<Piece>;   // (batch · seq, kv_heads · pieces)
 @group(0) @binding(8) var<storage, read_write> dv: array<Piece>;   // (batch · seq, kv_heads · pieces)
 
-// Arrays of a loop are set to zeros in words: Dawn on Vulkan keeps what the last round left in a bare `var` (webgpu 0.6.2).
 @compute @workgroup_size(LANES)
-fn flash_attention_keys_direct(
+fn flash_attention_keys_lanes(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_invocation_id) lane: u32,
 ) {
   let blocks = (params.seq + ROWS * LANES - 1) / (ROWS * LANES);
   let index = params.first + group.y * groups.x + group.x;
@@ -39,23 +39,39 @@ fn flash_attention_keys_direct(
   let first_head = kv_head * per_group;
   for (var head = first_head; head < first_head + per_group; head++) {
     for (var i0 = j0; i0 < last_end; i0 += OTHERS) {
-      var at: array<u32, OTHERS>;
+      var at: array<u32, LOADS>;
+      var stat: array<vec2f, LOADS>;
+      var s: array<f32, ROWS * OTHERS>;
+      var dp: array<f32, ROWS * OTHERS>;
       // unroll
-      for (var c = 0u; c < OTHERS; c++) { at[c] = (row0 + min(i0 + c, last)) * params.heads + head; }
-      var s = array<f32, ROWS * OTHERS>();
-      var dp = array<f32, ROWS * OTHERS>();
+      for (var g = 0u; g < LOADS; g++) {
+        at[g] = (row0 + min(i0 + g * LANES + lane, last)) * params.heads + head;
+        stat[g] = stats[at[g]];
+      }
+      // unroll
+      for (var e = 0u; e < SCORES; e++) {
+        s[e] = 0.0;
+        dp[e] = 0.0;
+      }
       for (var p = 0u; p < params.pieces; p++) {
         var key: array<Piece, ROWS>;
         var value: array<Piece, ROWS>;
+        var own_query: array<Piece, LOADS>;
+        var own_d: array<Piece, LOADS>;
         // unroll
         for (var r = 0u; r < ROWS; r++) {
           key[r] = k[key_at[r] + p];
           value[r] = v[key_at[r] + p];
         }
         // unroll
+        for (var g = 0u; g < LOADS; g++) {
+          own_query[g] = q[at[g] * params.pieces + p];
+          own_d[g] = dout[at[g] * params.pieces + p];
+        }
+        // unroll
         for (var c = 0u; c < OTHERS; c++) {
-          let query = q[at[c] * params.pieces + p];
-          let d = dout[at[c] * params.pieces + p];
+          let query = subgroupBroadcast(own_query[c / LANES], c % LANES);
+          let d = subgroupBroadcast(own_d[c / LANES], c % LANES);
           // unroll
           for (var r = 0u; r < ROWS; r++) {
             s[r * OTHERS + c] = inner(key[r], query, s[r * OTHERS + c]);
@@ -65,18 +81,31 @@ fn flash_attention_keys_direct(
       }
       // unroll
       for (var c = 0u; c < OTHERS; c++) {
-        let stat = stats[at[c]];
+        let of_query = subgroupBroadcast(stat[c / LANES], c % LANES);
         // unroll
         for (var r = 0u; r < ROWS; r++) {
-          let seen = i0 + c >= j0 + r * LANES + lane && i0 + c < end[r];
-          let probability = select(0.0, exp(s[r * OTHERS + c] * params.scale - stat.x), seen);
+          let j = j0 + r * LANES + lane;
+          let seen = i0 + c - j < end[r] - j; // from j to end: below j it wraps
+          let probability = select(0.0, exp(s[r * OTHERS + c] * params.scale - of_query.x), seen);
           s[r * OTHERS + c] = probability;
-          dp[r * OTHERS + c] = params.scale * probability * (dp[r * OTHERS + c] - stat.y);
+          dp[r * OTHERS + c] = params.scale * probability * (dp[r * OTHERS + c] - of_query.y);
         }
       }
       for (var p = 0u; p < params.pieces; p++) {
-        var key_sum = array<Piece, ROWS>();
-        var value_sum = array<Piece, ROWS>();
+        var own_query: array<Piece, LOADS>;
+        var own_d: array<Piece, LOADS>;
+        var key_sum: array<Piece, ROWS>;
+        var value_sum: array<Piece, ROWS>;
+        // unroll
+        for (var g = 0u; g < LOADS; g++) {
+          own_query[g] = q[at[g] * params.pieces + p];
+          own_d[g] = dout[at[g] * params.pieces + p];
+        }
+        // unroll
+        for (var r = 0u; r < ROWS; r++) {
+          key_sum[r] = Piece();
+          value_sum[r] = Piece();
+        }
         if (i0 > j0 || head > first_head) {
           // unroll
           for (var r = 0u; r < ROWS; r++) {
@@ -86,8 +115,8 @@ fn flash_attention_keys_direct(
         }
         // unroll
         for (var c = 0u; c < OTHERS; c++) {
-          let query = q[at[c] * params.pieces + p];
-          let d = dout[at[c] * params.pieces + p];
+          let query = subgroupBroadcast(own_query[c / LANES], c % LANES);
+          let d = subgroupBroadcast(own_d[c / LANES], c % LANES);
           // unroll
           for (var r = 0u; r < ROWS; r++) {
             key_sum[r] = fma(Piece(dp[r * OTHERS + c]), query, key_sum[r]);
