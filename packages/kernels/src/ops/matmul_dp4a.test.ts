@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { quicklyCompilingGpu, testGpu } from '../../test/gpu.ts';
 import { randomValues, relativeL2 } from '../../test/reference.ts';
 import { createArena } from '../gpu/buffers.ts';
+import type { Gpu } from '../gpu/device.ts';
 import { createProgramBuilder } from '../gpu/program.ts';
 import { type MatmulDp4aVariant, matmulForwardDp4a } from './matmul_dp4a.ts';
 import {
@@ -24,9 +25,9 @@ interface Case {
 }
 
 /** Quantises x and multiplies on the GPU; what the quantiser made comes back with y, so that either is checked alone. */
-async function multiply(options: Case, variant?: MatmulDp4aVariant) {
+async function multiply(options: Case, variant?: MatmulDp4aVariant, device: () => Promise<Gpu> = testGpu) {
   const { planes, rows, inputs, outputs, threshold } = options;
-  const gpu = await (variant?.startsWith('workgroup') ? quicklyCompilingGpu() : testGpu());
+  const gpu = await device();
   const arena = createArena(gpu.device);
   const quantized = createQuantizedRows(arena.alloc, rows + 3, inputs + 8, planes); // larger than needed, as in a trainer
   const w = {
@@ -129,61 +130,62 @@ const SHAPES = [
   [67, 44, 105],
   [130, 4, 130],
   [129, 68, 131],
+  [19, 1040, 37], // more inputs than f32 sums exactly, the last load of 16 weights alone in its block
+  [17, 1028, 39], // the last load of 4 weights alone
 ] as const;
-const VARIANTS = ['tile', 'workgroup64', 'workgroup128'] as const;
+const VARIANTS = [
+  ['tile', testGpu],
+  ['lanes', testGpu],
+  ['lanes', quicklyCompilingGpu], // of another size, where there is a second adapter
+  ['workgroup64', quicklyCompilingGpu],
+  ['workgroup128', quicklyCompilingGpu],
+] as const;
+const WAYS = VARIANTS.flatMap(([variant, device]) => ([1, 2] as const).map((planes) => ({ variant, device, planes })));
 
-const WAYS = VARIANTS.flatMap((variant) => ([1, 2] as const).map((planes) => ({ variant, planes })));
+describe.each(WAYS)('matmul of int8 weights and $planes planes, $variant', { timeout: 240_000 }, (way) => {
+  const { variant, device, planes } = way;
+  it.each(SHAPES)('%i × %i → %i is the integer algorithm, within half a step of the true product', async (...shape) => {
+    for (const peaks of [[], [0, 3], [2, 1, 0, 3]]) {
+      const options = randomCase(planes, shape, peaks);
+      options.x.fill(0, (shape[0] - 1) * shape[1]); // a row of zeros, as padding is, but for an only row
+      if (shape[0] === 1) options.x.set(randomValues(4, shape[1], 0.5));
+      for (const [i, column] of peaks.entries()) options.x[(i % shape[0]) * shape[1] + column] = 20 + i;
+      const made = await multiply(options, variant, device);
+      expect([...made.outliers].sort()).toEqual([...peaks].sort());
+      const expected = reference(options, made);
+      expect(relativeL2(made.y, expected.exact)).toBeLessThan(1e-6);
+      expectWithin(made.y, expected);
+    }
+  });
 
-describe.each(WAYS)(
-  'matmul of int8 weights and $planes planes, $variant',
-  { timeout: 240_000 },
-  ({ variant, planes }) => {
-    it.each(SHAPES)(
-      '%i × %i → %i is the integer algorithm, within half a step of the true product',
-      async (...shape) => {
-        for (const peaks of [[], [0, 3], [2, 1, 0, 3]]) {
-          const options = randomCase(planes, shape, peaks);
-          options.x.fill(0, (shape[0] - 1) * shape[1]); // a row of zeros, as padding is, but for an only row
-          if (shape[0] === 1) options.x.set(randomValues(4, shape[1], 0.5));
-          for (const [i, column] of peaks.entries()) options.x[(i % shape[0]) * shape[1] + column] = 20 + i;
-          const made = await multiply(options, variant);
-          expect([...made.outliers].sort()).toEqual([...peaks].sort());
-          const expected = reference(options, made);
-          expect(relativeL2(made.y, expected.exact)).toBeLessThan(1e-6);
-          expectWithin(made.y, expected);
-        }
-      },
+  it('sums in exact i32, far beyond what f32 counts', async () => {
+    const [rows, inputs, outputs] = [2, 11008, 5];
+    const largest = LARGEST_Q[planes];
+    // Whole numbers up to the largest make every scale 1, so y is the sum itself; row 0 has the largest sum there is.
+    const x = Float32Array.from({ length: rows * inputs }, (_, i) =>
+      i < inputs ? largest : ((i * 37) % (2 * largest + 1)) - largest,
     );
-
-    it('sums in exact i32, far beyond what f32 counts', async () => {
-      const [rows, inputs, outputs] = [2, 11008, 5];
-      const largest = LARGEST_Q[planes];
-      // Whole numbers up to the largest make every scale 1, so y is the sum itself; row 0 has the largest sum there is.
-      const x = Float32Array.from({ length: rows * inputs }, (_, i) =>
-        i < inputs ? largest : ((i * 37) % (2 * largest + 1)) - largest,
-      );
-      x[inputs] = largest;
-      const wq = Int8Array.from({ length: outputs * inputs }, (_, i) => (i < inputs ? 127 : ((i * 91) % 255) - 127));
-      const wScale = new Float32Array(outputs).fill(1);
-      const made = await multiply({ planes, rows, inputs, outputs, x, wq, wScale, threshold: Infinity }, variant);
-      for (let m = 0; m < rows; m++) {
-        for (let n = 0; n < outputs; n++) {
-          // Each plane's sum is exact; f32 rounds it, and once more where it joins them.
-          const sums = { high: 0, low: 0 };
-          for (let k = 0; k < inputs; k++) {
-            const value = x[m * inputs + k] ?? 0;
-            const high = planes === 1 ? 0 : Math.floor((value + 128) / 256);
-            sums.high += high * (wq[n * inputs + k] ?? 0);
-            sums.low += (value - 256 * high) * (wq[n * inputs + k] ?? 0);
-          }
-          const joint = Math.fround(256 * Math.fround(sums.high) + Math.fround(sums.low));
-          expect(made.y[m * outputs + n]).toBe(joint);
+    x[inputs] = largest;
+    const wq = Int8Array.from({ length: outputs * inputs }, (_, i) => (i < inputs ? 127 : ((i * 91) % 255) - 127));
+    const wScale = new Float32Array(outputs).fill(1);
+    const made = await multiply({ planes, rows, inputs, outputs, x, wq, wScale, threshold: Infinity }, variant, device);
+    for (let m = 0; m < rows; m++) {
+      for (let n = 0; n < outputs; n++) {
+        // Each plane's sum is exact; f32 rounds it, and once more where it joins them.
+        const sums = { high: 0, low: 0 };
+        for (let k = 0; k < inputs; k++) {
+          const value = x[m * inputs + k] ?? 0;
+          const high = planes === 1 ? 0 : Math.floor((value + 128) / 256);
+          sums.high += high * (wq[n * inputs + k] ?? 0);
+          sums.low += (value - 256 * high) * (wq[n * inputs + k] ?? 0);
         }
+        const joint = Math.fround(256 * Math.fround(sums.high) + Math.fround(sums.low));
+        expect(made.y[m * outputs + n]).toBe(joint);
       }
-      expect(made.y[0]).toBe(Math.fround(127 * 11008 * largest));
-    });
-  },
-);
+    }
+    expect(made.y[0]).toBe(Math.fround(127 * 11008 * largest));
+  });
+});
 
 describe.each([1, 2] as const)('outlier columns beside %i planes', (planes) => {
   it('keep the error at that of ordinary activations, which one scale a row cannot', async () => {

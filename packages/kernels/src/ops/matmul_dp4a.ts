@@ -4,92 +4,22 @@
 // multiply-add; c runs over the outlier columns, which are zero in xq, in f32.
 // (LLM.int8, Dettmers et al. 2022, arXiv 2208.07339, eq. 8.) Backward has no counterpart: gradients stay f32 (matmul.ts).
 import type { BufferView } from '../gpu/buffers.ts';
-import type { AdapterKind } from '../gpu/device.ts';
+import type { Gpu } from '../gpu/device.ts';
 import { GpuError } from '../gpu/error.ts';
-import { defineKernel } from '../gpu/kernel.ts';
 import { rowPieces } from '../gpu/pace.ts';
 import type { ProgramBuilder } from '../gpu/program.ts';
-import partsWgsl from './matmul_dp4a.wgsl?raw';
-import packedWgsl from './matmul_dp4a_packed.wgsl?raw';
-import tileWgsl from './matmul_dp4a_tile.wgsl?raw';
-import unpackedWgsl from './matmul_dp4a_unpacked.wgsl?raw';
-import workgroupWgsl from './matmul_dp4a_workgroup.wgsl?raw';
-import { type Constants, specialise } from './matmul_unroll.ts';
+import { lanesFor, TILE, type Tiling, WORKGROUP_64, WORKGROUP_128 } from './matmul_dp4a_kernels.ts';
 import type { Matrix } from './matrix.ts';
 import { rowsOf } from './matrix_rows.ts';
-import { type ActivationPlanes, MAX_OUTLIER_COLUMNS, type QuantizedRows } from './quantize_activations.ts';
+import { MAX_OUTLIER_COLUMNS, type QuantizedRows } from './quantize_activations.ts';
 
 /**
- * tile: a register tile straight from storage, for adapters whose workgroup memory is plain memory (software).
+ * lanes: a register tile in exact f32, with loads shared by the lanes of a subgroup, for adapters that emulate
+ * `dot4I8Packed` (software); where the device has no subgroups of the right size, the same as tile.
+ * tile: a register tile of `dot4I8Packed` straight from storage.
  * workgroup64, workgroup128: a tile of that side through workgroup memory, for hardware.
  */
-export type MatmulDp4aVariant = 'tile' | 'workgroup64' | 'workgroup128';
-
-/** A kernel for each number of planes: the same sums, in tiles of `rows` / planes rows of y. */
-interface Tiling {
-  readonly kernels: Readonly<Record<ActivationPlanes, ReturnType<typeof define>>>;
-  /** Rows of sums (one a plane) and columns of y that one workgroup makes. */
-  readonly rows: number;
-  readonly columns: number;
-}
-
-interface Source {
-  readonly name: string;
-  readonly wgsl: string;
-  readonly constants: Constants;
-  /** Rows of sums of a thread, a multiple of the planes. */
-  readonly tileRows: number;
-}
-
-const define = ({ name, wgsl, constants, tileRows }: Source, planes: ActivationPlanes) =>
-  defineKernel({
-    name,
-    wgsl: specialise(partsWgsl + wgsl, { ...constants, PLANES: planes, OUTPUT_ROWS: tileRows / planes }),
-    params: { rows: 'u32', input_quads: 'u32', outputs: 'u32', limit: 'u32' },
-    buffers: {
-      xq: 'read',
-      x_scale: 'read',
-      outliers: 'read',
-      outlier_x: 'read',
-      y: 'write',
-      wq: 'read',
-      w_scale: 'read',
-    },
-  });
-
-const kernelsOf = (source: Source) => ({ 1: define(source, 1), 2: define(source, 2) }) as const;
-
-const tileOf = (product: string, lanes: number, rows: number, columns: number): Tiling => ({
-  kernels: kernelsOf({
-    name: 'matmul_dp4a_tile',
-    wgsl: product + tileWgsl,
-    constants: { LANES: lanes, TILE_ROWS: rows, TILE_COLUMNS: columns },
-    tileRows: rows,
-  }),
-  rows,
-  columns: columns * lanes,
-});
-// The fastest of six tiles on llvmpipe, of four on SwiftShader, with either product, at 256×1024×1024: 14.8 GFLOP/s on
-// llvmpipe, 2.7 on SwiftShader, where dot4I8Packed reaches 1.5. Neither has the instruction: f32 is faster on both.
-const llvmpipeTile = tileOf(packedWgsl, 8, 4, 8);
-const TILE: Record<AdapterKind, Tiling> = {
-  llvmpipe: llvmpipeTile,
-  swiftshader: tileOf(unpackedWgsl, 4, 16, 16),
-  hardware: llvmpipeTile,
-};
-
-const workgroupOf = (tile: number, depth: number): Tiling => ({
-  kernels: kernelsOf({
-    name: 'matmul_dp4a_workgroup',
-    wgsl: workgroupWgsl,
-    constants: { TILE: tile, DEPTH: depth },
-    tileRows: tile,
-  }),
-  rows: 16 * tile,
-  columns: 16 * tile,
-});
-const WORKGROUP_64 = workgroupOf(4, 16);
-const WORKGROUP_128 = workgroupOf(8, 8);
+export type MatmulDp4aVariant = 'lanes' | 'tile' | 'workgroup64' | 'workgroup128';
 
 export interface MatmulForwardDp4a {
   /** x (rows, inputs) as `quantizeActivations` left it. */
@@ -115,13 +45,13 @@ export function matmulForwardDp4a(b: ProgramBuilder, { x, w, y, rows, variant }:
     );
   }
   const { planes } = x;
-  const tiling = tilingFor(b.gpu.adapter.kind, rows * planes, w.rows, variant);
+  const tiling = tilingFor(b.gpu, { sumRows: rows * planes, outputs: w.rows, inputs: w.cols }, variant);
   const limit = MAX_OUTLIER_COLUMNS;
   const quads = w.cols / 4;
   const rowFlops = 2 * planes * w.rows * w.cols;
   for (const { start, count } of rowPieces(b.gpu, rows, rowFlops)) {
     b.dispatch(
-      tiling.kernels[planes],
+      tiling.kernel(planes),
       {
         xq: rowsOf(x.q, start, count, planes * quads),
         x_scale: rowsOf(x.scale, start, count, 1),
@@ -139,17 +69,21 @@ export function matmulForwardDp4a(b: ProgramBuilder, { x, w, y, rows, variant }:
   }
 }
 
-function tilingFor(
-  kind: AdapterKind,
-  sumRows: number,
-  outputs: number,
-  variant: MatmulDp4aVariant | undefined,
-): Tiling {
-  const large = sumRows >= 256 && outputs >= 1024; // enough tiles of 128 to fill a GPU
-  const chosen = variant ?? (kind !== 'hardware' ? 'tile' : large ? 'workgroup128' : 'workgroup64');
+interface ProductSize {
+  /** Rows of x times their planes. */
+  readonly sumRows: number;
+  readonly outputs: number;
+  readonly inputs: number;
+}
+
+function tilingFor(gpu: Gpu, size: ProductSize, variant: MatmulDp4aVariant | undefined): Tiling {
+  const large = size.sumRows >= 256 && size.outputs >= 1024; // enough tiles of 128 to fill a GPU
+  const chosen = variant ?? (gpu.adapter.kind !== 'hardware' ? 'lanes' : large ? 'workgroup128' : 'workgroup64');
   switch (chosen) {
+    case 'lanes':
+      return lanesFor(gpu, size.inputs);
     case 'tile':
-      return TILE[kind];
+      return TILE;
     case 'workgroup64':
       return WORKGROUP_64;
     case 'workgroup128':

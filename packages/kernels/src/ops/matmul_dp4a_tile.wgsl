@@ -2,7 +2,7 @@
 // plain memory. Neighbouring lanes take neighbouring columns, and the row depends on the workgroup alone. The planes of a
 // row are neighbours in the tile: its OUTPUT_ROWS = TILE_ROWS / PLANES.
 @compute @workgroup_size(LANES)
-fn matmul_dp4a_tile(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+fn matmul_dp4a_tile(@builtin(workgroup_id) group: vec3u, @builtin(LANE) lane: u32) {
   let first_row = group.y * OUTPUT_ROWS;
   let first_column = group.x * LANES * TILE_COLUMNS + lane;
   var row: array<u32, OUTPUT_ROWS>;
@@ -12,19 +12,7 @@ fn matmul_dp4a_tile(@builtin(workgroup_id) group: vec3u, @builtin(local_invocati
   // unroll
   for (var j = 0u; j < TILE_COLUMNS; j++) { column[j] = min(first_column + j * LANES, params.outputs - 1u); }
   var sums: array<i32, TILE_ROWS * TILE_COLUMNS>;
-  for (var quad = 0u; quad < params.input_quads; quad++) {
-    var a: array<Quad, TILE_ROWS>;
-    // unroll
-    for (var i = 0u; i < TILE_ROWS; i++) { 
-      a[i] = quad_of(xq[(row[i / PLANES] * PLANES + i % PLANES) * params.input_quads + quad]);
-    }
-    // unroll
-    for (var j = 0u; j < TILE_COLUMNS; j++) {
-      let b = quad_of(wq[column[j] * params.input_quads + quad]);
-      // unroll
-      for (var i = 0u; i < TILE_ROWS; i++) { sums[i * TILE_COLUMNS + j] += product(a[i], b); }
-    }
-  }
+  // sums: over all inputs
   var total: array<f32, OUTPUT_ROWS * TILE_COLUMNS>;
   // unroll
   for (var i = 0u; i < OUTPUT_ROWS; i++) {
