@@ -25,6 +25,8 @@ interface GoldenCase {
 }
 const { cases } = goldenFile('tiny.json') as { readonly cases: readonly GoldenCase[] };
 
+vi.setConfig({ testTimeout: 240_000 }); // the first test of a model compiles its kernels
+
 /** A buffer for each tensor or two, for a few, and for all. */
 const BUFFER_BYTES = [800, 3000, undefined];
 
