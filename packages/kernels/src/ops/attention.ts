@@ -2,6 +2,7 @@ import type { BufferView } from '../gpu/buffers.ts';
 import { defineKernel } from '../gpu/kernel.ts';
 import { gridFor, type ProgramBuilder } from '../gpu/program.ts';
 import keysWgsl from './attention_keys.wgsl?raw';
+import { type AttentionProducts, type AttentionShape, lanesProducts } from './attention_lanes.ts';
 import scoresWgsl from './attention_scores.wgsl?raw';
 import softmaxWgsl from './attention_softmax.wgsl?raw';
 import softmaxBackwardWgsl from './attention_softmax_backward.wgsl?raw';
@@ -55,14 +56,7 @@ export const attentionKeys = defineKernel({
   buffers: { weights: 'read', x: 'read', out: 'write' },
 });
 
-export interface AttentionShape {
-  readonly batch: number;
-  readonly seq: number;
-  readonly heads: number;
-  /** A divisor of heads. */
-  readonly kvHeads: number;
-  readonly headDim: number;
-}
+export type { AttentionShape };
 
 export interface AttentionProbabilities extends AttentionShape {
   /** (batch·seq, heads·headDim), after rope. */
@@ -78,9 +72,9 @@ export interface AttentionProbabilities extends AttentionShape {
 /** probs = softmax(mask(q kᵀ / √headDim)): the forward pass, or the same bits again before the backward pass. */
 export function attentionProbabilities(b: ProgramBuilder, options: AttentionProbabilities): void {
   const { q, k, segments, probs } = options;
-  const { shape, rows, scale, work } = derive(options);
+  const { rows, scale } = derive(options);
   const softmax = rowDispatch(b.gpu, rows);
-  b.dispatch(attentionScores, { a: q, b: k, scores: probs }, { ...shape, scale }, scoreGrid(options), {}, work);
+  products(b, options).scores({ a: q, b: k, scores: probs }, scale);
   const softmaxParams = { rows, seq: options.seq, heads: options.heads };
   b.dispatch(attentionSoftmax, { probs, segments }, softmaxParams, softmax.grid, softmax.overrides);
 }
@@ -95,9 +89,8 @@ export interface AttentionForward extends AttentionProbabilities {
 /** out = softmax(mask(q kᵀ / √headDim)) v */
 export function attentionForward(b: ProgramBuilder, options: AttentionForward): void {
   attentionProbabilities(b, options);
-  const { v, probs, out, heads } = options;
-  const { shape, work } = derive(options);
-  b.dispatch(attentionValues, { weights: probs, values: v, out }, shape, outputGrid(options, heads), {}, work);
+  const { v, probs, out } = options;
+  products(b, options).values({ weights: probs, values: v, out });
 }
 
 export interface AttentionBackward extends AttentionShape {
@@ -122,22 +115,29 @@ export interface AttentionBackward extends AttentionShape {
 /** Overwrites dq, dk and dv with the gradients of `attentionForward`. */
 export function attentionBackward(b: ProgramBuilder, options: AttentionBackward): void {
   const { q, k, v, probs, dout, dprobs, dq, dk, dv } = options;
-  const { shape, rows, scale, work } = derive(options);
+  const { rows, scale } = derive(options);
   const softmax = rowDispatch(b.gpu, rows);
-  const keysGrid = outputGrid(options, options.kvHeads);
-  b.dispatch(attentionScores, { a: dout, b: v, scores: dprobs }, { ...shape, scale: 1 }, scoreGrid(options), {}, work);
-  b.dispatch(attentionKeys, { weights: probs, x: dout, out: dv }, shape, keysGrid, {}, work);
+  const product = products(b, options);
+  product.scores({ a: dout, b: v, scores: dprobs }, 1);
+  product.keys({ weights: probs, x: dout, out: dv });
   const softmaxParams = { rows, seq: options.seq, scale };
   b.dispatch(attentionSoftmaxGradient, { probs, dprobs }, softmaxParams, softmax.grid, softmax.overrides);
-  b.dispatch(
-    attentionValues,
-    { weights: dprobs, values: k, out: dq },
-    shape,
-    outputGrid(options, options.heads),
-    {},
-    work,
+  product.values({ weights: dprobs, values: k, out: dq });
+  product.keys({ weights: dprobs, x: q, out: dk });
+}
+
+/** The products as this adapter computes them fastest. */
+function products(b: ProgramBuilder, options: AttentionShape): AttentionProducts {
+  const { shape, work } = derive(options);
+  const outputs = (heads: number) => outputGrid(options, heads);
+  return (
+    lanesProducts(b, options, work) ?? {
+      scores: (buffers, scale) =>
+        b.dispatch(attentionScores, buffers, { ...shape, scale }, scoreGrid(options), {}, work),
+      values: (buffers) => b.dispatch(attentionValues, buffers, shape, outputs(options.heads), {}, work),
+      keys: (buffers) => b.dispatch(attentionKeys, buffers, shape, outputs(options.kvHeads), {}, work),
+    }
   );
-  b.dispatch(attentionKeys, { weights: dprobs, x: q, out: dk }, shape, keysGrid, {}, work);
 }
 
 function derive({ batch, seq, heads, kvHeads, headDim }: AttentionShape) {

@@ -67,20 +67,28 @@ export function defineLanes(vector: 2 | 4, { lanes, rows, others }: LanesTile) {
   };
 }
 
-const defineBoth = (tile: LanesTile) => ({ 2: defineLanes(2, tile), 4: defineLanes(4, tile) });
-const LANES: Record<Exclude<AdapterKind, 'hardware'>, ReturnType<typeof defineBoth> & { readonly lanes: number }> = {
-  llvmpipe: { lanes: 8, ...defineBoth({ lanes: 8, rows: 2, others: 16 }) },
-  swiftshader: { lanes: 4, ...defineBoth({ lanes: 4, rows: 4, others: 16 }) },
-};
+/** Tiles of software adapters; the same for the products of attention_lanes.ts. */
+export const LANES_TILES = {
+  llvmpipe: { lanes: 8, rows: 2, others: 16 },
+  swiftshader: { lanes: 4, rows: 4, others: 16 },
+} as const satisfies Record<Exclude<AdapterKind, 'hardware'>, LanesTile>;
 
-/** The kernels for software adapters; undefined on hardware, and where a workgroup would not be exactly one subgroup. */
+/** Whose tile fits; undefined on hardware, and where a workgroup would not be exactly one subgroup. */
+export function lanesKind({ adapter, device }: Pick<Gpu, 'adapter' | 'device'>): keyof typeof LANES_TILES | undefined {
+  if (adapter.kind === 'hardware' || !device.features.has('subgroups')) return undefined;
+  const { lanes } = LANES_TILES[adapter.kind];
+  const { subgroupMinSize, subgroupMaxSize } = device.adapterInfo;
+  return subgroupMinSize === lanes && subgroupMaxSize === lanes ? adapter.kind : undefined;
+}
+
+const defineBoth = (tile: LanesTile) => ({ 2: defineLanes(2, tile), 4: defineLanes(4, tile) });
+const LANES = { llvmpipe: defineBoth(LANES_TILES.llvmpipe), swiftshader: defineBoth(LANES_TILES.swiftshader) };
+
+/** The kernels for software adapters, even heads; undefined where `lanesKind` is. */
 export function lanesKernels(
-  { adapter, device }: Pick<Gpu, 'adapter' | 'device'>,
+  gpu: Pick<Gpu, 'adapter' | 'device'>,
   headDim: number,
 ): ReturnType<typeof defineLanes> | undefined {
-  if (adapter.kind === 'hardware') return undefined;
-  const kernels = LANES[adapter.kind];
-  const { subgroupMinSize, subgroupMaxSize } = device.adapterInfo;
-  const exact = subgroupMinSize === kernels.lanes && subgroupMaxSize === kernels.lanes;
-  return exact && device.features.has('subgroups') ? kernels[headDim % 4 === 0 ? 4 : 2] : undefined;
+  const kind = lanesKind(gpu);
+  return kind && LANES[kind][headDim % 4 === 0 ? 4 : 2];
 }

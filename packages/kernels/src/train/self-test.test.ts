@@ -12,7 +12,7 @@ async function wrongIn(kernelName: RegExp, right: string, wrong: string): Promis
     pipeline(kernel, overrides) {
       if (!kernelName.test(kernel.name)) return gpu.pipeline(kernel, overrides);
       expect(kernel.wgsl).toContain(right);
-      return gpu.pipeline(defineKernel({ ...kernel, wgsl: kernel.wgsl.replace(right, wrong) }), overrides);
+      return gpu.pipeline(defineKernel({ ...kernel, wgsl: kernel.wgsl.replaceAll(right, wrong) }), overrides);
     },
   };
 }
