@@ -49,7 +49,7 @@ fn flash_attention_forward_workgroup(
       let key_segment = segments[row0 + min(key, last)];
       // unroll
       for (var i = 0u; i < ROWS; i++) {
-        let seen = key_segment == segment[i] && key <= min(i0 + row + i * 16, last);
+        let seen = (key_segment == segment[i]) & (key <= min(i0 + row + i * 16, last));
         s[i * OTHERS + j] = select(-3.4e38, s[i * OTHERS + j] * params.scale, seen);
         scores[(row + i * 16) * SCORE_STRIDE + column + j * 16] = s[i * OTHERS + j];
       }

@@ -51,7 +51,7 @@ fn flash_attention_keys_workgroup(
         let stat = stats[(row0 + min(query, last)) * params.heads + head];
         // unroll
         for (var i = 0u; i < ROWS; i++) {
-          let seen = query_segment == segment[i] && query >= j0 + row + i * 16 && query <= last;
+          let seen = (query_segment == segment[i]) & (query >= j0 + row + i * 16) & (query <= last);
           let weight = select(0.0, exp(s[i * OTHERS + j] * params.scale - stat.x), seen);
           ds[i * OTHERS + j] = params.scale * weight * (dp[i * OTHERS + j] - stat.y);
           scores[(row + i * 16) * SCORE_STRIDE + column + j * 16] = weight;

@@ -50,7 +50,7 @@ fn flash_attention_queries_workgroup(
       let key_segment = segments[row0 + min(key, last)];
       // unroll
       for (var i = 0u; i < ROWS; i++) {
-        let seen = key_segment == segment[i] && key <= min(i0 + row + i * 16, last);
+        let seen = (key_segment == segment[i]) & (key <= min(i0 + row + i * 16, last));
         let weight = exp(s[i * OTHERS + j] * params.scale - stat[i].x);
         let ds = params.scale * weight * (dp[i * OTHERS + j] - stat[i].y);
         scores[(row + i * 16) * SCORE_STRIDE + column + j * 16] = select(0.0, ds, seen);
