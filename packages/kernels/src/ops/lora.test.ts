@@ -136,15 +136,16 @@ async function run(shape: Shape, probability: number, variant: LoraVariant) {
 const plus = (x: ArrayLike<number>, y: ArrayLike<number>): Float64Array =>
   Float64Array.from({ length: x.length }, (_, i) => at(x, i) + at(y, i));
 
-// Ranks below, at and above a tile and not a multiple of it; one row; more rows than a tile.
+// Ranks below, at and above a tile and not a multiple of it; one row; more rows than a tile; outputs in multiples of 4 and not.
 const SHAPES: readonly Shape[] = [
   { rows: 1, inputs: 12, outputs: 7, rank: 4, scale: 2 },
+  { rows: 19, inputs: 20, outputs: 36, rank: 6, scale: 0.7 },
   { rows: 3, inputs: 20, outputs: 33, rank: 3, scale: 0.5 },
   { rows: 11, inputs: 36, outputs: 10, rank: 8, scale: 2 },
   { rows: 65, inputs: 8, outputs: 12, rank: 17, scale: 1.5 },
 ];
 
-describe.each(['lanes', 'workgroup'] as const)('LoRA, %s variant', (variant) => {
+describe.each(['quads', 'lanes', 'workgroup'] as const)('LoRA, %s variant', (variant) => {
   it.each(SHAPES.flatMap((shape) => [0, 0.3].map((dropout) => ({ ...shape, dropout }))))(
     'agrees with float64 and central differences: $rows × $inputs → $outputs, rank $rank, dropout $dropout',
     async ({ dropout, ...shape }) => {

@@ -51,7 +51,7 @@ export interface LoraForward extends LoraShape {
 export function loraForward(b: ProgramBuilder, op: LoraForward): void {
   const { x, y, z, rows, inputs, outputs, rank, scale } = op;
   const [a, bMatrix] = slices(op);
-  const { down, up } = loraKernels(b.gpu.adapter.kind, op.variant);
+  const { down, up } = loraKernels(b.gpu, op);
   const { step, params, overrides } = dropoutOf(op.dropout, x);
   const off = dropoutOf(undefined, z);
   b.dispatch(
@@ -100,7 +100,7 @@ export interface LoraBackward extends LoraShape {
 export function loraBackward(b: ProgramBuilder, op: LoraBackward): void {
   const { x, z, dy, dx, dz, da, db, rows, inputs, outputs, rank, scale } = op;
   const [a, bMatrix] = slices(op);
-  const { down, up, outer } = loraKernels(b.gpu.adapter.kind, op.variant);
+  const { down, up, outer } = loraKernels(b.gpu, op);
   const { step, params, overrides } = dropoutOf(op.dropout, x);
   const off = dropoutOf(undefined, z);
   b.dispatch(

@@ -56,7 +56,7 @@ function nameElements(
   }
   const isLet = (at: number): boolean => outermost.has(at) && assigned.get(at) === 'once';
   const variables = Array.from({ length: length ?? 0 }, (_, at) => (isLet(at) ? '' : `var ${name}_${at}: ${type};`));
-  const lets = replaced.replace(new RegExp(`\\b${name}_(\\d+) = `, 'g'), (text, at: string) =>
+  const lets = replaced.replace(new RegExp(`\\b${name}_(\\d+) =\\s`, 'g'), (text, at: string) =>
     isLet(Number(at)) ? `let ${text}` : text,
   );
   return variables.join(' ') + lets;

@@ -62,7 +62,7 @@ const softwareOf =
     gpu.adapter.kind === (lanes === 8 ? 'llvmpipe' : 'swiftshader');
 
 /** The lanes variants need a workgroup to be exactly one subgroup. */
-const subgroupsOf =
+export const subgroupsOf =
   (lanes: number) =>
   (gpu: Gpu): boolean => {
     const { subgroupMinSize, subgroupMaxSize } = gpu.device.adapterInfo;
