@@ -60,6 +60,7 @@ const CASES: readonly Case[] = [
   QV,
   { ...WIDE, dtype: 'f32', plan: 'b', rank: 16, batch: 8 },
   { ...QV, config: GROUPED, precision: 'f16', targets: ['o_proj', 'up_proj'], rank: 4, seq: 192, batch: 2 },
+  { ...QV, precision: 'dp4a', plan: 'b' },
   { ...WIDE, proximal: true },
   { ...WIDE, plan: 'b', drift: true },
   { ...QV, task: 'dpo', seq: 64, batch: 6 },
