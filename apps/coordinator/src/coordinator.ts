@@ -1,6 +1,7 @@
 import type { Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type AdminCommand, type AdminEvent, type adminCommands, FlError } from '@cotune/fl-core';
+import { type AdminCommand, type AdminEvent, type adminCommands, FlError, type RunConfig } from '@cotune/fl-core';
+import { type FileSource, readPeft } from '@cotune/kernels';
 import { createAdaptorServer } from '@hono/node-server';
 import type { z } from 'zod';
 import { type CommandContext, runCommand } from './admin/commands.ts';
@@ -23,6 +24,7 @@ import { serveParticipants } from './sockets/participant.ts';
 import { createPeers, type ParticipantNamespace } from './sockets/peers.ts';
 import { createSocketServer } from './sockets/server.ts';
 import { createUploads } from './sockets/uploads.ts';
+import { putStartAdapter } from './start-adapter.ts';
 import { ownerToken } from './store/accounts.ts';
 import { createInvitation, usableInvitation } from './store/invitations.ts';
 
@@ -61,6 +63,11 @@ export interface Coordinator {
   adminCall<C extends AdminCommand>(command: C, payload: Payload<C>): Promise<Reply<C>>;
   /** Follows the admin event stream; returns how to stop. */
   subscribe(listener: (event: AdminEvent) => void): () => void;
+  /**
+   * Keeps a PEFT adapter for a run to start from; returns what its `startAdapter` is to be. Throws FlError 'not-found' for an
+   * unknown model, 'wrong-shape' when the run's LoRA settings are others, ModelFileError as `readPeft` does.
+   */
+  addStartAdapter(files: FileSource, config: Pick<RunConfig, 'modelId' | 'lora'>): Promise<string>;
   /** Returns the join link. */
   createInvitation(runId: string, options?: { maxUses?: number; ttlMs?: number }): Promise<string>;
   /** Stops taking requests, lets acknowledged work finish for up to five seconds, and closes everything. */
@@ -175,6 +182,10 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     ownerUrl: token === null ? null : `${url}/admin#owner=${token}`,
     adminCall: (command, payload) => runCommand(context, { role: 'owner', actor: 'this process' }, command, payload),
     subscribe: admin.subscribe,
+    async addStartAdapter(files, of) {
+      const { config: architecture } = await models.open(of.modelId);
+      return (await putStartAdapter(await readPeft(files, architecture), of, blobs)).sha256;
+    },
     async createInvitation(runId, { maxUses = 100, ttlMs = 7 * DAY_MS } = {}) {
       if (!run(runId)) throw new FlError('not-found', `unknown run "${runId}"`);
       return context.joinUrl((await createInvitation(db, { runId, maxUses, expiresAtMs: now() + ttlMs })).token);

@@ -7,9 +7,10 @@ import {
   type HeldOutMetrics,
   planFor,
   type RunState,
+  referenceAdapter,
   sharedState,
 } from '@cotune/fl-core';
-import { adapterLayout, initAdapter } from '@cotune/kernels';
+import { adapterLayout } from '@cotune/kernels';
 import type { EventStream } from './admin/event-stream.ts';
 import { aggregate } from './aggregate.ts';
 import type { BlobStore } from './blobs/blob-store.ts';
@@ -19,6 +20,7 @@ import type { ModelCatalog } from './evaluator/model-catalog.ts';
 import type { Log } from './log.ts';
 import type { RunEngine } from './run-engine.ts';
 import type { Peers } from './sockets/peers.ts';
+import { firstVector } from './start-adapter.ts';
 import { isStorageFull } from './storage-full.ts';
 
 export interface EffectServices {
@@ -80,11 +82,14 @@ export function createEffects(services: EffectServices): EffectPerformer {
    * that is not finite is a result, not a failure: `reduce` must see it, or it would publish a diverged model.
    */
   const evaluate = async (run: RunEngine, adapter: BlobRef): Promise<HeldOutMetrics | null> => {
-    const { config } = run.state();
+    const { config, firstAdapter } = run.state();
     if (!config.evaluationId) return null;
+    const vectorOf = async ({ sha256 }: BlobRef) => decodeVector(await blobs.read(sha256)).vector;
     try {
-      const { vector } = decodeVector(await blobs.read(adapter.sha256));
-      return await services.evaluator.evaluate({ config, evaluationId: config.evaluationId, vector });
+      const vector = await vectorOf(adapter);
+      const ref = referenceAdapter({ config, firstAdapter: firstAdapter ?? adapter });
+      const reference = ref && { sha256: ref.sha256, vector: await vectorOf(ref) };
+      return await services.evaluator.evaluate({ config, evaluationId: config.evaluationId, vector, reference });
     } catch (error) {
       if (closed) throw error;
       log.error({ runId: run.runId, err: error }, 'evaluation failed');
@@ -97,7 +102,7 @@ export function createEffects(services: EffectServices): EffectPerformer {
     try {
       const { config } = run.state();
       const model = await services.models.open(config.modelId);
-      const vector = initAdapter(adapterLayout(model.config, config.lora), config.seed);
+      const vector = await firstVector(config, adapterLayout(model.config, config.lora), blobs);
       const adapter = await blobs.put('adapter', encodeVector(vector, { dtype: 'f32', round: 0 }));
       const metrics = await evaluate(run, adapter);
       const baseline = metrics && Number.isFinite(metrics.lossNats) ? metrics : null;
@@ -162,6 +167,7 @@ export function createEffects(services: EffectServices): EffectPerformer {
       deadlineMs,
       adapter: state.adapter,
       algorithmState: stateRef(state),
+      reference: referenceAdapter(state),
       counted: countedUpdate(state, participantId),
       plan,
     });

@@ -20,6 +20,8 @@ export interface Course {
   readonly learningRate: number;
   /** In order of joining. */
   readonly people: readonly { participantId: string; trainer: LocalTrainer; examples: number }[];
+  /** The adapter of DPO's reference model. Default: the base alone. */
+  readonly reference?: Float32Array;
   /** Default: fresh. */
   readonly optimizerState?: 'fresh' | 'kept';
   /** What becomes of somebody before a round: it is not there, or its state is gone. */
@@ -60,6 +62,7 @@ export async function plainLoop(course: Course): Promise<Float32Array> {
         weightDecay: 0,
         seed,
         rule: algorithm.localRule(hyper, clientState, state.vectors),
+        ...(course.reference && { reference: course.reference }),
         ...(optimizer && { optimizer }),
         signal: new AbortController().signal,
         onStep: () => {},

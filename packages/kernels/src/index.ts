@@ -61,6 +61,7 @@ export type {
   PairTraining,
   PreferencePair,
 } from './train/dpo.ts';
+export { withReferenceAdapter } from './train/dpo-reference.ts';
 export { type PairStepRecord, type TrainPairsOptions, trainPairs } from './train/dpo-train.ts';
 export type { EvaluateOptions, Evaluation, Probe, ScoredExample, SequenceScore } from './train/evaluate.ts';
 export {

@@ -1,9 +1,11 @@
 import { type AdminCommand, adminCommands, canApply, FlError, impossibleSettings, type RunView } from '@cotune/fl-core';
 import type { z } from 'zod';
+import type { BlobStore } from '../blobs/blob-store.ts';
 import type { HeldOutCatalog } from '../evaluator/held-out.ts';
 import type { ModelCatalog } from '../evaluator/model-catalog.ts';
 import { inTurn } from '../in-turn.ts';
 import type { EventBody, RunEngine } from '../run-engine.ts';
+import { requireStartAdapter } from '../start-adapter.ts';
 import { allows } from '../store/accounts.ts';
 import { appendAudit } from '../store/audit.ts';
 import type { Db } from '../store/database.ts';
@@ -17,6 +19,7 @@ export interface CommandContext {
   readonly db: Db;
   readonly now: () => number;
   readonly models: ModelCatalog;
+  readonly blobs: BlobStore;
   readonly heldOut: HeldOutCatalog;
   readonly directory: ParticipantDirectory;
   readonly runs: () => readonly RunEngine[];
@@ -78,6 +81,7 @@ export const COMMANDS: { readonly [C in AdminCommand]: Command<C> } = {
       const [wrong] = impossibleSettings(config);
       if (wrong) throw new FlError('invalid', `${wrong.path}: ${wrong.message}`);
       await context.models.requireTemplate(config.modelId, config.template);
+      await requireStartAdapter(config, context);
       if (config.evaluationId !== undefined) await context.heldOut.requireRows(config.evaluationId, config.task);
       return { run: (await context.createRun(config)).view() };
     },

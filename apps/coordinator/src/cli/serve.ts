@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
+import { FlError } from '@cotune/fl-core';
 import type { RunConfig } from '@cotune/fl-core/protocol';
 import { quantizeModel } from '@cotune/kernels';
 import { directorySink, directorySource } from '@cotune/kernels/node';
@@ -25,6 +26,7 @@ interface ServeOptions {
   evaluation?: string[];
   map?: Columns;
   run?: string;
+  adapter?: string;
   newOwnerLink?: boolean;
 }
 
@@ -51,15 +53,22 @@ export function serveCommand(): Command {
       '--run <file>',
       'JSON settings of a run to create, open and print the join link of (once per data directory)',
     )
+    .option(
+      '--adapter <path>',
+      'PEFT directory, or the adapter_model.safetensors in it, that the --run starts from: same model, same "lora"',
+    )
     .option('--new-owner-link', 'replace the owner’s token, ending every admin session')
     .action(async (options: ServeOptions) => {
       const settings = options.run === undefined ? undefined : await readRunSettings(options.run);
+      if (options.adapter !== undefined && !settings)
+        throw new UserError('--adapter goes with --run, whose run starts from it');
       const coordinator = await start(options);
       note(`Cotune is at ${coordinator.url}`);
       if (coordinator.ownerUrl) note(`admin console (one-time owner link): ${coordinator.ownerUrl}`);
       else note('admin console: log in with the owner link of the first start, or get another with --new-owner-link');
       coordinator.subscribe(runLines(note));
-      if (settings) note(`join link: ${await openRun(coordinator, settings)}`);
+      if (settings)
+        note(`join link: ${await openRun(coordinator, await startingFrom(coordinator, settings, options))}`);
       await stopped();
       note('closing');
       await coordinator.close();
@@ -101,6 +110,23 @@ async function offeredModel(dir: string, dataDir: string): Promise<{ id: string;
     bar.end();
   }
   return { id, title, dir: out };
+}
+
+/** The run's settings with what --adapter gives. A coordinator that cannot take it is closed. */
+async function startingFrom(
+  coordinator: Coordinator,
+  settings: RunConfig,
+  { adapter }: Pick<ServeOptions, 'adapter'>,
+): Promise<RunConfig> {
+  if (adapter === undefined) return settings;
+  try {
+    const directory = adapter.endsWith('.safetensors') ? dirname(adapter) : adapter;
+    await requireDirectory(directory);
+    return { ...settings, startAdapter: await coordinator.addStartAdapter(directorySource(directory), settings) };
+  } catch (error) {
+    await coordinator.close();
+    throw error instanceof FlError ? new UserError(`${adapter}: ${error.message}`) : error;
+  }
 }
 
 /** Creates and opens a run, or finds it again by its name. Returns a join link. */

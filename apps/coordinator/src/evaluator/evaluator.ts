@@ -1,5 +1,5 @@
 import type { HeldOutMetrics, RunConfig } from '@cotune/fl-core';
-import { createTrainer, type Gpu, loadModel, type Model, type Trainer } from '@cotune/kernels';
+import { createTrainer, type Gpu, loadModel, type Model, type Trainer, withReferenceAdapter } from '@cotune/kernels';
 import { openNodeGpu } from '@cotune/kernels/node';
 import type { Log } from '../log.ts';
 import type { HeldOutCatalog } from './held-out.ts';
@@ -13,8 +13,16 @@ export interface Evaluator {
    * loaded for the first one. A diverged adapter's loss may be NaN.
    * Throws GpuError where there is no WebGPU.
    */
-  evaluate(job: { config: RunConfig; evaluationId: string; vector: Float32Array }): Promise<HeldOutMetrics>;
+  evaluate(job: EvaluationJob): Promise<HeldOutMetrics>;
   close(): Promise<void>;
+}
+
+export interface EvaluationJob {
+  readonly config: RunConfig;
+  readonly evaluationId: string;
+  readonly vector: Float32Array;
+  /** The adapter of DPO's reference model; null where that is the base model alone. */
+  readonly reference: { readonly sha256: string; readonly vector: Float32Array } | null;
 }
 
 interface Bench {
@@ -49,9 +57,9 @@ export function createEvaluator(options: { models: ModelCatalog; heldOut: HeldOu
   };
 
   /** The model, the adapter's programs and the tokenised rows stay until another run needs others. */
-  const prepare = async (config: RunConfig, evaluationId: string): Promise<Bench> => {
+  const prepare = async ({ config, evaluationId, reference }: EvaluationJob): Promise<Bench> => {
     const { modelId, lora, task, dpo, template, maxSeqLength } = config;
-    const key = JSON.stringify([modelId, lora, task, dpo, template, maxSeqLength, evaluationId]);
+    const key = JSON.stringify([modelId, lora, task, dpo, template, maxSeqLength, evaluationId, reference?.sha256]);
     if (bench?.key === key) return bench;
     bench?.trainer.destroy();
     bench = undefined;
@@ -61,14 +69,15 @@ export function createEvaluator(options: { models: ModelCatalog; heldOut: HeldOu
       loaded = { modelId, model: await loadModel(await openOnce(), source) };
     }
     const set = await heldOut.set(evaluationId, source, config);
-    bench = { key, trainer: await createTrainer(loaded.model, lora, { longestRow: maxSeqLength }), set };
+    const trainer = await createTrainer(loaded.model, lora, { longestRow: maxSeqLength });
+    bench = { key, trainer, set: await referencedSet(trainer, set, reference?.vector) };
     return bench;
   };
 
-  const evaluate: Evaluator['evaluate'] = async ({ config, evaluationId, vector }) => {
+  const evaluate: Evaluator['evaluate'] = async (job) => {
     try {
-      const { trainer, set } = await prepare(config, evaluationId);
-      trainer.setAdapter(vector);
+      const { trainer, set } = await prepare(job);
+      trainer.setAdapter(job.vector);
       return await measure(trainer, set);
     } catch (error) {
       const lost = (error as { code?: string }).code === 'device-lost';
@@ -96,4 +105,14 @@ export function createEvaluator(options: { models: ModelCatalog; heldOut: HeldOu
       gpu = undefined;
     },
   };
+}
+
+/** Pairs with the log-probabilities of a reference that is not the base model alone, asked for once. */
+export async function referencedSet(
+  trainer: Trainer,
+  set: HeldOutSet,
+  reference: Float32Array | undefined,
+): Promise<HeldOutSet> {
+  if (set.task === 'sft' || reference === undefined) return set;
+  return { ...set, pairs: await withReferenceAdapter(trainer, set.pairs, reference) };
 }

@@ -30,7 +30,7 @@ export function taskTrainer(
 ): LocalTrainer {
   const resumption = resumptionOf(options);
   return {
-    async train({ rule, seed, onStep, ...job }) {
+    async train({ rule, seed, onStep, reference, ...job }) {
       const course = { ...job, ...rule, ...resumption, dropoutSeed: seed };
       const { adapter, optimizer } =
         data.task === 'sft'
@@ -38,6 +38,7 @@ export function taskTrainer(
           : await trainPairsResumably(host, data.pairs, {
               ...course,
               beta: dpo.beta,
+              referenceAdapter: reference,
               onReference: options.onReference,
               onStep: ({ rewardAccuracy, rewardMargin, ...record }) =>
                 onStep({ ...common(record), rewards: { accuracy: rewardAccuracy, margin: rewardMargin } }),

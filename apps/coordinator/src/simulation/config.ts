@@ -55,6 +55,7 @@ const run = runConfig
     roundDeadlineMs: true,
     graceMs: true,
     evaluationId: true,
+    startAdapter: true,
   })
   .extend({ lora: runConfig.shape.lora.prefault({}) })
   .strict();

@@ -30,7 +30,7 @@ export function taskTrainer(
 ): LocalTrainer {
   const host = hostOf(trainer);
   return {
-    async train({ rule, seed, onStep, ...job }) {
+    async train({ rule, seed, onStep, reference, ...job }) {
       const course = { ...job, ...rule, dropoutSeed: seed, store: checkpoints };
       const training =
         data.task === 'sft'
@@ -38,6 +38,7 @@ export function taskTrainer(
           : trainPairsResumably(host, data.pairs, {
               ...course,
               beta: dpo.beta,
+              referenceAdapter: reference,
               onStep: ({ rewardAccuracy, rewardMargin, ...record }) =>
                 onStep({ ...common(record), rewards: { accuracy: rewardAccuracy, margin: rewardMargin } }),
             });

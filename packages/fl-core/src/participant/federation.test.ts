@@ -112,6 +112,7 @@ async function federate(
         deadlineMs,
         adapter,
         algorithmState,
+        reference: null,
         counted: countedUpdate(state, participantId),
         plan,
       };

@@ -1,10 +1,11 @@
 import { FlError } from '../error.ts';
 import type { RoundOffer, RunView } from '../protocol/schema.ts';
+import { downloadBytes, downloadStart } from './download-start.ts';
 import type { ParticipantOptions } from './participant.ts';
 import { answers, clearPending, type PendingUpdate, readPending, writePending } from './pending.ts';
 import { type Patience, persistently } from './retry.ts';
 import { keepState, noteNextState, settleNextState } from './stored-state.ts';
-import { downloadBytes, downloadStart, trainRound } from './train-round.ts';
+import { trainRound } from './train-round.ts';
 import { uploadUpdate } from './upload.ts';
 
 /** Time between two progress messages: at most two a second. */
@@ -108,7 +109,7 @@ async function trainAndStore(
   const algorithm = settings.algorithmOf(plan.algorithm);
   work.stage = 'downloading';
   onActivity({ kind: 'downloading', receivedBytes: 0, totalBytes });
-  const start = await downloadStart(offer, algorithm, transport, patience, (receivedBytes) =>
+  const start = await downloadStart(offer, algorithm, settings, patience, (receivedBytes) =>
     onActivity({ kind: 'downloading', receivedBytes, totalBytes }),
   );
   patience.signal.throwIfAborted();

@@ -55,6 +55,8 @@ export interface LocalTrainer {
     readonly weightDecay: number;
     readonly seed: number;
     readonly rule: LocalRule;
+    /** The adapter of DPO's reference model; absent where that is the base model alone. */
+    readonly reference?: Float32Array;
     /** The optimiser goes on from here; it begins anew where this is absent. */
     readonly optimizer?: OptimizerState;
     readonly signal: AbortSignal;

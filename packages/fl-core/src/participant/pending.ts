@@ -58,7 +58,10 @@ export const answers = (pending: PendingUpdate, offer: RoundOffer): boolean =>
   pending.open.attempt === offer.attempt &&
   pending.adapterSha256 === offer.adapter.sha256;
 
+/** The adapter of DPO's reference model, as it was downloaded. */
+export const referenceKey = (runId: string): string => `reference/${runId}`;
+
 /** Forgets all that is stored of a run, which is over. */
 export async function clearRun(storage: ParticipantStorage, runId: string): Promise<void> {
-  for (const key of [slot(runId), stateKey(runId), nextStateKey(runId)]) await storage.delete(key);
+  for (const key of [slot, stateKey, nextStateKey, referenceKey]) await storage.delete(key(runId));
 }

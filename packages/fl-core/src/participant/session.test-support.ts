@@ -42,6 +42,7 @@ export function session(options: Partial<ParticipantOptions> & { server?: Return
       deadlineMs: 1000,
       adapter: server.blob(start, round),
       algorithmState: null,
+      reference: null,
       counted: server.accepted.at(-1)?.open.sha256 ?? null,
       plan,
       ...change,

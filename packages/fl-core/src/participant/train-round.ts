@@ -1,71 +1,15 @@
 import type { Algorithm, AlgorithmState } from '../algorithms/algorithm.ts';
 import { FlError } from '../error.ts';
-import { decodeVector, encodeVector, sha256Hex, type VectorDtype } from '../protocol/codec.ts';
-import type { BlobRef, Rewards, RoundOffer } from '../protocol/schema.ts';
+import { encodeVector, sha256Hex, type VectorDtype } from '../protocol/codec.ts';
+import type { Rewards, RoundOffer } from '../protocol/schema.ts';
 import { allFinite, subtract } from '../vector.ts';
-import {
-  carriedState,
-  encodeLocalState,
-  keptOptimizer,
-  optimizerToKeep,
-  sharedVectors,
-  withExtras,
-} from './local-state.ts';
+import type { Start } from './download-start.ts';
+import { carriedState, encodeLocalState, keptOptimizer, optimizerToKeep, withExtras } from './local-state.ts';
 import { meanRewards } from './mean-rewards.ts';
 import { roundOrder } from './order.ts';
-import type { LocalTrainer, ParticipantStorage, ParticipantTransport } from './participant.ts';
+import type { LocalTrainer, ParticipantStorage } from './participant.ts';
 import type { PendingUpdate } from './pending.ts';
-import { type Patience, persistently } from './retry.ts';
 import { readState } from './stored-state.ts';
-
-/** Downloads that do not match their hash before giving up. */
-const DOWNLOADS = 3;
-
-/** A blob of an offer, checked. FlError `wrong-hash` when it arrives damaged three times. */
-async function downloadBlob(
-  what: string,
-  ref: BlobRef,
-  transport: ParticipantTransport,
-  patience: Patience,
-  onProgress: (receivedBytes: number) => void,
-): Promise<Uint8Array<ArrayBuffer>> {
-  let got = '';
-  for (let i = 0; i < DOWNLOADS; i++) {
-    const bytes = await persistently(patience, () => transport.download(ref.url, onProgress));
-    got = sha256Hex(bytes);
-    if (got === ref.sha256) return bytes;
-  }
-  throw new FlError('wrong-hash', `${what} ${ref.url}: got sha256 ${got}, expected ${ref.sha256}`);
-}
-
-/** Bytes that an offer's training needs from the coordinator. */
-export const downloadBytes = ({ adapter, algorithmState }: RoundOffer): number =>
-  adapter.bytes + (algorithmState?.bytes ?? 0);
-
-/** What an offer starts from: the global vector (length), and what the server shares of its state. */
-export interface Start {
-  readonly weights: Float32Array;
-  readonly shared: AlgorithmState['vectors'];
-}
-
-/** Downloads the offer's adapter and, where the algorithm shares it, the server's state. */
-export async function downloadStart(
-  offer: RoundOffer,
-  algorithm: Algorithm,
-  transport: ParticipantTransport,
-  patience: Patience,
-  onProgress: (receivedBytes: number) => void,
-): Promise<Start> {
-  const { adapter, algorithmState } = offer;
-  const weights = decodeVector(await downloadBlob('adapter', adapter, transport, patience, onProgress)).vector;
-  const wanted = algorithmState !== null && (algorithm.shares?.length ?? 0) > 0;
-  const state = wanted
-    ? await downloadBlob('algorithm state', algorithmState, transport, patience, (received) =>
-        onProgress(adapter.bytes + received),
-      )
-    : null;
-  return { weights, shared: sharedVectors(algorithm, state, weights.length) };
-}
 
 export interface TrainJob {
   readonly offer: RoundOffer;
@@ -97,7 +41,7 @@ export interface TrainJob {
  */
 export async function trainRound(job: TrainJob): Promise<PendingUpdate | null> {
   const { offer, examples, algorithm, storage } = job;
-  const { weights: start, shared } = job.start;
+  const { weights: start, shared, reference } = job.start;
   const { plan } = offer;
   const { hyper } = plan.algorithm;
   const keeps = plan.optimizerState === 'kept';
@@ -117,6 +61,7 @@ export async function trainRound(job: TrainJob): Promise<PendingUpdate | null> {
     weightDecay: plan.weightDecay,
     seed: plan.seed,
     rule: algorithm.localRule(hyper, clientState, shared),
+    ...(reference && { reference }),
     ...(optimizer && { optimizer }),
     signal: job.signal,
     onStep: (record) => {

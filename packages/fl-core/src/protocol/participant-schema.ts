@@ -53,6 +53,8 @@ export const roundOffer = z.object({
   adapter: blobRef,
   /** The server state that the algorithm shares (encodeAlgorithmState); null before the first round and where it shares none. */
   algorithmState: blobRef.nullable(),
+  /** The adapter of DPO's reference model; null where that is the base model alone, and for other tasks. */
+  reference: blobRef.nullable(),
   /** sha256 of this participant's last update that went into the model, null while none has: the state after it is what its client carries on. */
   counted: sha256.nullable(),
   plan: trainPlan,

@@ -21,6 +21,8 @@ export const runConfig = z.object({
   modelId: id,
   seed: z.number().int().nonnegative().default(1),
   seeding,
+  /** The adapter that the run starts from, a blob of the coordinator's; absent, a new one is made from the seed. */
+  startAdapter: sha256.optional(),
   algorithm: algorithmSettings,
   /** Supervised fine-tuning on responses (FedIT), or direct preference optimisation on pairs of them (FedVA). */
   task: z.enum(['sft', 'dpo']).default('sft'),
@@ -30,6 +32,8 @@ export const runConfig = z.object({
       beta: z.number().positive().default(0.1),
       /** Where prompt and answer do not fit, the prompt is cut from the left to no less than this; half of maxSeqLength when absent. */
       maxPromptLength: positive.optional(),
+      /** What a reward is measured against: the base model alone (when absent), or with the adapter that the run starts from; the same where that is a new one. */
+      reference: z.enum(['base', 'start']).optional(),
     })
     .prefault({}),
   /** `chat` is the template that the model brings. */

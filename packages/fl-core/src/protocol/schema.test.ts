@@ -43,6 +43,10 @@ describe('run configuration', () => {
     const dpo = { ...minimal, task: 'dpo', dpo: { beta: 0.3, maxPromptLength: 64 }, learningRateSchedule: 'constant' };
     expect(runConfig.parse(dpo)).toMatchObject(dpo);
     expect(runConfig.parse({ ...minimal, task: 'dpo' }).dpo).toEqual({ beta: 0.1 });
+    const fromStart = { ...dpo, dpo: { beta: 0.3, reference: 'start' }, startAdapter: sha };
+    expect(runConfig.parse(fromStart)).toMatchObject(fromStart);
+    expect(runConfig.safeParse({ ...minimal, dpo: { reference: 'other' } }).success).toBe(false);
+    expect(runConfig.safeParse({ ...minimal, startAdapter: 'final' }).success).toBe(false);
     expect(runConfig.safeParse({ ...minimal, task: 'rlhf' }).success).toBe(false);
     expect(runConfig.safeParse({ ...minimal, dpo: { beta: 0 } }).success).toBe(false);
     expect(runConfig.safeParse({ ...minimal, seeding: 'none' }).success).toBe(false);
@@ -125,6 +129,7 @@ describe('participant messages', () => {
       deadlineMs: 1,
       adapter: { url: '/api/adapters/x', sha256: sha, bytes: 20 },
       algorithmState: null,
+      reference: null,
       counted: null,
       plan: {
         steps: 1,

@@ -1,6 +1,6 @@
 import { algorithmOf } from '../algorithms/registry.ts';
 import { FlError } from '../error.ts';
-import type { RunConfig, TrainPlan } from '../protocol/schema.ts';
+import type { BlobRef, RunConfig, TrainPlan } from '../protocol/schema.ts';
 import { createRng } from '../rng.ts';
 import type { RunState, StoredBlob } from './state.ts';
 
@@ -68,3 +68,9 @@ export function countedUpdate({ history }: RunState, participantId: string): str
 /** The server state that participants are given with an offer; null before there is one, and for algorithms that share none. */
 export const sharedState = ({ config, algorithmState }: RunState): StoredBlob | null =>
   (algorithmOf(config.algorithm).shares?.length ?? 0) > 0 ? algorithmState : null;
+
+/** The adapter of DPO's reference model; null where that is the base model alone: a new adapter changes nothing of it. */
+export function referenceAdapter({ config, firstAdapter }: Pick<RunState, 'config' | 'firstAdapter'>): BlobRef | null {
+  const { task, dpo, startAdapter } = config;
+  return task === 'dpo' && dpo.reference === 'start' && startAdapter !== undefined ? firstAdapter : null;
+}

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type RunConfigInput, runConfig, runView } from '../protocol/schema.ts';
 import { canApply, judgeUpload } from './guard.ts';
-import { cosineLearningRate, countedUpdate, planFor, roundSeed, sharedState } from './plan.ts';
+import { cosineLearningRate, countedUpdate, planFor, referenceAdapter, roundSeed, sharedState } from './plan.ts';
 import { initialRun, reduce } from './reduce.ts';
 import { RECONNECT_MS } from './sampling.ts';
 import type { Effect, RoundEvent, RunState } from './state.ts';
@@ -788,6 +788,32 @@ describe('plans and views', () => {
       algorithm: { id: 'fedavg', hyper: { weighting: 'examples' } },
     });
     expect(() => planFor(run.state, 'z')).toThrow(expect.objectContaining({ code: 'not-found' }));
+  });
+
+  it('R22: DPO’s reference is the adapter of round 0 where the run starts from one and asks for it', () => {
+    const after = (config: object) => {
+      const run = drive(config);
+      run.begin('a', 'b');
+      const { adapter, firstAdapter } = run.state;
+      expect(firstAdapter).toEqual(adapter);
+      run.upload('a');
+      run.upload('b');
+      run.do({ type: 'aggregated', round: 0, adapter: ref('a1') });
+      expect(run.state.adapter).toEqual(ref('a1'));
+      expect(run.state.firstAdapter).toEqual(firstAdapter);
+      return [referenceAdapter(run.state), firstAdapter];
+    };
+    const startAdapter = 'c'.repeat(64);
+    const [reference, first] = after({ task: 'dpo', dpo: { reference: 'start' }, startAdapter });
+    expect(reference).toEqual(first);
+    for (const other of [
+      { task: 'dpo', dpo: { reference: 'start' } }, // a new adapter is the base
+      { task: 'dpo', dpo: { reference: 'base' }, startAdapter },
+      { task: 'dpo', startAdapter },
+      { task: 'sft', dpo: { reference: 'start' }, startAdapter },
+    ]) {
+      expect(after(other)[0]).toBeNull();
+    }
   });
 
   it('R22: the learning rate stays where the schedule says so', () => {

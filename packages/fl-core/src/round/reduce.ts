@@ -16,6 +16,7 @@ export function initialRun({ runId, config, atMs }: { runId: string; config: Run
     round: 0,
     current: null,
     adapter: null,
+    firstAdapter: null,
     algorithmState: null,
     baseline: null,
     history: [],
@@ -57,7 +58,8 @@ export function reduce(state: RunState, event: RoundEvent): Reduced {
       return { state: { ...state, phase: 'running' }, effects: [{ type: 'start' }, { type: 'broadcast' }] };
     case 'started': {
       const phase = state.phase === 'open' ? 'running' : state.phase;
-      return beginRound({ ...state, phase, adapter: event.adapter, baseline: event.baseline }, atMs);
+      const { adapter, baseline } = event;
+      return beginRound({ ...state, phase, adapter, firstAdapter: adapter, baseline }, atMs);
     }
     case 'accepted':
       if (current.accepted.includes(event.participantId)) return { state, effects: [] };

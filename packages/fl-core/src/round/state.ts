@@ -14,6 +14,8 @@ export interface RunState {
   readonly current: RoundState | null;
   /** Global adapter that the next round starts from. */
   readonly adapter: BlobRef | null;
+  /** The adapter that round 0 started from. */
+  readonly firstAdapter: BlobRef | null;
   /** What the algorithm carries between rounds (encodeAlgorithmState); null while it carries nothing. */
   readonly algorithmState: StoredBlob | null;
   readonly baseline: HeldOutMetrics | null;

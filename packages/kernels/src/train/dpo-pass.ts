@@ -9,10 +9,11 @@ import { sequenceLogProb } from '../ops/sequence_log_prob.ts';
 import { labelBucket, type PaddedBatch } from './batch.ts';
 
 /**
- * 'reference' leaves the base model's log-probabilities, adapter off; the others want them there. 'train pairs' leaves
- * outcomes and gradients, with dropout; 'evaluate pairs' leaves outcomes, without.
+ * 'reference' leaves the base model's log-probabilities, adapter off; 'train pairs' and 'evaluate pairs' want a reference
+ * there. 'policy' leaves the adapted model's, without dropout; 'train pairs' leaves outcomes and gradients, with dropout;
+ * 'evaluate pairs' leaves outcomes, without.
  */
-export type PairPassKind = 'reference' | 'train pairs' | 'evaluate pairs';
+export type PairPassKind = 'reference' | 'policy' | 'train pairs' | 'evaluate pairs';
 
 /** What a micro-batch of pairs needs besides activations; example 2i is the chosen response of pair i, 2i + 1 the rejected one. */
 export interface PairBuffers {
@@ -65,7 +66,7 @@ export function recordPairPass(
   recordLoss(pass, step, false);
   const logProb = kind === 'reference' ? reference : policy;
   sequenceLogProb(b, { loss: acts.loss, rowSequence: acts.labelExample, logProb, rows, sequences });
-  if (kind === 'reference') return;
+  if (kind === 'reference' || kind === 'policy') return;
   dpo(b, { policy, reference, step, outcome, weight, pairs });
   if (kind === 'evaluate pairs') return;
   dpoWeights(b, { rowSequence: acts.labelExample, weight, rowWeight, rows, pairs });

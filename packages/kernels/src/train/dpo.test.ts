@@ -8,6 +8,7 @@ import { LORA_TARGETS, type LoraConfig } from '../lora/layout.ts';
 import { uniform } from '../lora/uniform.ts';
 import type { TokenizedExample } from './batch.ts';
 import type { PreferencePair } from './dpo.ts';
+import { withReferenceAdapter } from './dpo-reference.ts';
 import { trainPairs } from './dpo-train.ts';
 import { createTrainer, type Trainer } from './trainer.ts';
 
@@ -44,6 +45,57 @@ describe('DPO on a trainer', () => {
     const result = await trainer.evaluatePairs(pairs, { beta: 0.3 });
     expect(result).toMatchObject({ rewardMargin: 0, rewardAccuracy: 0, chosenReward: 0, rejectedReward: 0, pairs: 9 });
     expect(result.lossNats).toBeCloseTo(Math.LN2, 6);
+    trainer.destroy();
+  });
+
+  it('starts at ln 2 and no margin from any adapter that is its own reference', async () => {
+    const trainer = await createTrainer(await tinyModel(), ALL);
+    const start = livelyAdapter(trainer);
+    const pairs = pairsOf(9);
+    const referenced = await withReferenceAdapter(trainer, pairs, start);
+    const atStart = await trainer.evaluatePairs(referenced, { beta: 0.3 });
+    for (const figure of [atStart.rewardMargin, atStart.chosenReward, atStart.rejectedReward])
+      expect(Math.abs(figure)).toBeLessThan(1e-5);
+    expect(atStart.lossNats).toBeCloseTo(Math.LN2, 5);
+    const { lossNats, chosenReward } = await trainer.evaluatePairs(pairs, { beta: 0.3 }); // against the base alone
+    expect(Math.abs(lossNats - Math.LN2)).toBeGreaterThan(1e-3);
+    expect(Math.abs(chosenReward)).toBeGreaterThan(1e-2);
+    trainer.destroy();
+  });
+
+  it('measures against a reference adapter as its log-probabilities say in float64, keeping those that are given', async () => {
+    const trainer = await createTrainer(await tinyModel(), ALL);
+    const [start, now] = [livelyAdapter(trainer, 7), livelyAdapter(trainer, 8)];
+    const pairs = pairsOf(6);
+    const beta = 0.3;
+    const sums = async (adapter: Float32Array) => {
+      trainer.setAdapter(adapter);
+      const sides = pairs.flatMap(({ chosen, rejected }) => [chosen, rejected]);
+      return (await trainer.sequenceScores(sides)).map(({ logProb }) => logProb);
+    };
+    const [before, after] = [await sums(start), await sums(now)];
+    const rewards = after.map((logProb, i) => beta * (logProb - (before[i] ?? 0)));
+    const mean = (of: (pair: number) => number) => pairs.reduce((sum, _, i) => sum + of(i), 0) / pairs.length;
+    const margin = (i: number) => (rewards[2 * i] ?? 0) - (rewards[2 * i + 1] ?? 0);
+    const referenced = await withReferenceAdapter(trainer, pairs, start);
+    trainer.setAdapter(now);
+    const result = await trainer.evaluatePairs(referenced, { beta });
+    expect(result.lossNats).toBeCloseTo(
+      mean((i) => Math.log1p(Math.exp(-margin(i)))),
+      4,
+    );
+    expect(result.rewardMargin).toBeCloseTo(mean(margin), 4);
+    expect(result.chosenReward).toBeCloseTo(
+      mean((i) => rewards[2 * i] ?? 0),
+      4,
+    );
+
+    const given = { chosenLogProb: -1, rejectedLogProb: -2 };
+    const some = pairs.map((pair, i) => (i === 4 ? { ...pair, reference: given } : pair));
+    const kept = await withReferenceAdapter(trainer, some, start);
+    expect(kept.map(({ reference }) => reference)).toEqual(
+      referenced.map(({ reference }, i) => (i === 4 ? given : reference)),
+    );
     trainer.destroy();
   });
 

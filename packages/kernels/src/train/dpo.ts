@@ -64,6 +64,8 @@ export interface PairTraining {
   evaluatePairs(pairs: readonly PreferencePair[], options: PairOptions & PairProgress): Promise<PairMetrics>;
   /** What the base model gives, with the adapter off; pass it on as `reference` to spare each step that forward pass. */
   referenceLogProbs(pairs: readonly PreferencePair[], options?: PairProgress): Promise<PairLogProbs[]>;
+  /** What the model with this trainer's adapter gives, without dropout: references for training on from there. */
+  policyLogProbs(pairs: readonly PreferencePair[], options?: PairProgress): Promise<PairLogProbs[]>;
 }
 
 export interface PairEngine {
@@ -130,6 +132,26 @@ export function createPairTraining(engine: PairEngine): PairTraining {
       onProgress?.({ pairs: start + indices.length, totalPairs: pairs.length });
     }
   };
+  const logProbs = async (
+    kind: 'reference' | 'policy',
+    pairs: readonly PreferencePair[],
+    options: PairProgress,
+  ): Promise<PairLogProbs[]> => {
+    const results: PairLogProbs[] = [];
+    await inPieces(pairs, options, async (piece, indices) => {
+      const places: number[] = [];
+      for (const micro of pack(piece)) {
+        readback.copy((await programs.runPairs(kind, micro))[kind], micro.examples.length);
+        places.push(...pairsOf(micro));
+      }
+      const values = new Float32Array(await readback.read());
+      places.forEach((place, i) => {
+        const [chosenLogProb = Number.NaN, rejectedLogProb = Number.NaN] = values.subarray(2 * i);
+        results[indices[place] ?? 0] = { chosenLogProb, rejectedLogProb };
+      });
+    });
+    return results;
+  };
   return {
     stepPairs: (batch, options) =>
       queued(async () => {
@@ -161,24 +183,8 @@ export function createPairTraining(engine: PairEngine): PairTraining {
         });
         return metricsOf(outcomes);
       }),
-    referenceLogProbs: (pairs, options = {}) =>
-      queued(async () => {
-        const results: PairLogProbs[] = [];
-        await inPieces(pairs, options, async (piece, indices) => {
-          const places: number[] = [];
-          for (const micro of pack(piece)) {
-            const { reference } = await programs.runPairs('reference', micro);
-            readback.copy(reference, micro.examples.length);
-            places.push(...pairsOf(micro));
-          }
-          const values = new Float32Array(await readback.read());
-          places.forEach((place, i) => {
-            const [chosenLogProb = Number.NaN, rejectedLogProb = Number.NaN] = values.subarray(2 * i);
-            results[indices[place] ?? 0] = { chosenLogProb, rejectedLogProb };
-          });
-        });
-        return results;
-      }),
+    referenceLogProbs: (pairs, options = {}) => queued(() => logProbs('reference', pairs, options)),
+    policyLogProbs: (pairs, options = {}) => queued(() => logProbs('policy', pairs, options)),
   };
 }
 

@@ -237,6 +237,41 @@ it('asks the base model once about pairs met more than once, and again only wher
   host.destroy();
 });
 
+it('trains against a reference adapter, to the same bits when the device goes away, and takes up no checkpoint of another', async () => {
+  const pairs = examples.slice(1).map((chosen, i) => ({ chosen, rejected: examples[i] ?? chosen }));
+  const { drift: _drift, onStep: _onStep, order: _order, mu: _mu, ...rest } = options;
+  const start = weights.map((w, i) => w + 0.05 * Math.sin(i));
+  const settings = { ...rest, weights: start, beta: 0.2, batchSize: 2, steps: 3, order: [3, 1, 4, 5, 0, 2] };
+  const run = async (change: { referenceAdapter?: Float32Array; store?: CheckpointStore; lose?: boolean }) => {
+    const { lose = false, ...course } = change;
+    const { host, gpus } = freshHost({ lora: { ...LORA, dropout: 0 } });
+    const losses: number[] = [];
+    const resumed: number[] = [];
+    const { adapter } = await trainPairsResumably(host, pairs, {
+      ...settings,
+      ...course,
+      onStep({ step, lossNats }) {
+        losses.push(lossNats);
+        if (lose && step === 0 && gpus.length === 1) gpus[0]?.device.destroy();
+      },
+      onResumed: (step) => resumed.push(step),
+    });
+    host.destroy();
+    return { adapter, losses, resumed };
+  };
+  const base = await run({});
+  const own = await run({ referenceAdapter: start });
+  expect(own.losses[0]).toBeCloseTo(Math.LN2, 5);
+  expect(Math.abs((base.losses[0] ?? 0) - Math.LN2)).toBeGreaterThan(1e-3);
+  expect(own.adapter).not.toEqual(base.adapter);
+  const store = memoryStore();
+  const again = await run({ referenceAdapter: start, lose: true, store });
+  expect(again).toEqual(own);
+  expect((await run({ referenceAdapter: start, store })).resumed).toEqual([3]);
+  expect((await run({ referenceAdapter: weights, store })).resumed).toEqual([]);
+  expect((await run({ store })).resumed).toEqual([]);
+});
+
 it('opens the device again where it goes away before the base model has answered', async () => {
   const pairs = examples.slice(1).map((chosen, i) => ({ chosen, rejected: examples[i] ?? chosen }));
   const { drift: _drift, onStep: _onStep, ...rest } = options;

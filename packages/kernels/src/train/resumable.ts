@@ -39,7 +39,9 @@ export interface Resumption {
 export type ResumableOptions = TrainOptions & Course & Resumption;
 
 export interface ResumablePairsOptions extends TrainPairsOptions, Course, Resumption {
-  /** How far the base model is with the pairs that it is asked about beforehand. */
+  /** DPO's reference model is the base with this adapter (length). Default: the base alone. */
+  readonly referenceAdapter?: Float32Array | undefined;
+  /** How far the reference model is with the pairs that it is asked about beforehand. */
   readonly onReference?: PairProgress['onProgress'];
 }
 
@@ -66,7 +68,8 @@ export async function trainResumably(
 
 /**
  * The same for preference pairs; see `trainPairs`. Where `order` meets a pair more than once, the base model is asked about all
- * of them once, before the first step to be taken: it never changes, and is a third of a step's work.
+ * of them once, before the first step to be taken: it never changes, and is a third of a step's work. A reference with an
+ * adapter of its own is always asked so.
  */
 export async function trainPairsResumably(
   host: TrainerHost,
@@ -77,11 +80,13 @@ export async function trainPairsResumably(
   const sequences = rows.flatMap(({ chosen, rejected }) => [chosen, rejected]);
   const reference = rows.map((row) => row.reference);
   const { signal: _signal, ...settings } = options;
-  const context = JSON.stringify([options.context, reference]);
+  const { referenceAdapter: adapter, onReference: onProgress } = options;
+  const referenceId = adapter && (await sha256Hex(new Uint8Array(bytesOf(adapter))));
+  const context = JSON.stringify([options.context, reference, ...(referenceId === undefined ? [] : [referenceId])]);
   let prepared: readonly PreferencePair[] | undefined; // outlives a lost GPU
   return resume<PairStepRecord>(host, { ...options, context }, sequences, {
     async prepare(trainer) {
-      prepared ??= await withReference(trainer, pairs, options.order, { onProgress: options.onReference });
+      prepared ??= await withReference(trainer, pairs, options.order, { adapter, onProgress });
     },
     take: (trainer, step, onStep) =>
       trainPairs(trainer, prepared ?? rows, { ...settings, startStep: step, steps: step + 1, onStep }),

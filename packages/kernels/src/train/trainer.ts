@@ -37,7 +37,7 @@ export interface StepResult {
   readonly tokens: number;
 }
 
-/** From which training goes on as if it had never stopped. */
+/** What training left, from which it goes on as if it had never stopped. */
 export interface TrainerSnapshot {
   readonly adapter: Float32Array<ArrayBuffer>;
   readonly optimizer: OptimizerState;

@@ -1,0 +1,189 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  decodeVector,
+  encodeVector,
+  parseRows,
+  rowCount,
+  runConfig,
+  sha256Hex,
+  tokeniseTraining,
+} from '@cotune/fl-core';
+import {
+  adapterLayout,
+  createTrainer,
+  type Gpu,
+  hostOf,
+  initAdapter,
+  type LoraConfig,
+  loadModel,
+  type Model,
+  openModelDirectory,
+  peftFiles,
+} from '@cotune/kernels';
+import { directorySource, openNodeGpu } from '@cotune/kernels/node';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import type { Coordinator } from '../src/coordinator.ts';
+import { taskTrainer } from '../src/participant/local-trainer.ts';
+import { openModelText } from '../src/participant/model-text.ts';
+import { joinRun, modelDir, newDataDir, openRun, PATIENT, requestId, start, untilRun, useHarness } from './harness.ts';
+import { plainLoop } from './plain-loop.ts';
+
+useHarness();
+vi.setConfig({ testTimeout: 120_000 });
+
+const LORA = { rank: 2, alpha: 4, dropout: 0, targets: ['q_proj', 'v_proj', 'down_proj'] } satisfies LoraConfig;
+const PEOPLE = { ann: ['tea', 'bread', 'salt', 'ink'], bob: ['wood', 'corn', 'silk', 'sand', 'oats'] } as const;
+const PLAN = { rounds: 2, steps: 2, batchSize: 2, learningRate: 5e-3 };
+const DPO = { task: 'dpo', dpo: { beta: 0.2, reference: 'start' }, evaluationId: 'manners', ...PLAN } as const;
+
+let gpu: Gpu;
+let model: Model;
+beforeAll(async () => {
+  gpu = await openNodeGpu({ allowSoftware: true });
+  model = await loadModel(gpu, await openModelDirectory(directorySource(modelDir())));
+});
+afterAll(() => {
+  model.destroy();
+  gpu.destroy();
+});
+
+/** An adapter whose B is not zero. */
+const lively = (lora: LoraConfig = LORA) =>
+  initAdapter(adapterLayout(model.config, lora), 9).map((w, i) => w + 0.1 * Math.sin(i));
+
+async function peftDirectory(vector: Float32Array, lora: LoraConfig = LORA): Promise<string> {
+  const directory = join(await newDataDir(), 'adapter');
+  mkdirSync(directory, { recursive: true });
+  const files = peftFiles(adapterLayout(model.config, lora), vector, { baseModel: 'tiny' });
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(directory, name), content);
+  return directory;
+}
+
+const pairs = (things: readonly string[]): string =>
+  things.map((thing) => JSON.stringify({ prompt: `${thing}?`, chosen: 'gladly', rejected: 'no way' })).join('\n');
+
+async function startWithPairs(): Promise<Coordinator> {
+  const file = join(await newDataDir(), 'manners.jsonl');
+  writeFileSync(file, pairs(['soup', 'coal', 'lamp', 'rope']));
+  return start({ evaluations: [{ id: 'manners', title: 'Manners', file }] });
+}
+
+async function trainerOf(things: readonly string[]) {
+  const settings = { name: 'x', modelId: 'tiny', algorithm: { id: 'fedavg' }, lora: {}, participants: {} };
+  const config = runConfig.parse({ ...settings, ...DPO, template: 'plain', maxSeqLength: 32 });
+  const { tokenizer, opened } = await openModelText(await openModelDirectory(directorySource(modelDir())));
+  const parsed = await parseRows('dpo', new TextEncoder().encode(pairs(things)), { fileName: 'own.jsonl' });
+  const { data } = tokeniseTraining(parsed, await opened(config), tokenizer);
+  return { trainer: taskTrainer(hostOf(await createTrainer(model, LORA)), data, config), examples: rowCount(data) };
+}
+
+/** A run of both to its end, and the same without a coordinator, given where it starts and DPO's reference. */
+async function carriedOut(coordinator: Coordinator, config: object) {
+  const { runId, token } = await openRun(coordinator, { ...config, lora: { ...LORA } });
+  const finished = untilRun(coordinator, runId);
+  const trainers = [];
+  for (const [name, things] of Object.entries(PEOPLE)) {
+    const own = await trainerOf(things);
+    trainers.push({ name, ...own });
+    await expect.poll(joinRun(coordinator, token, { name, ...own }).resumeToken, PATIENT).toBeDefined();
+  }
+  const run = await finished;
+  const { participants } = await coordinator.adminCall('run:get', { runId });
+  const people = trainers.map((one) => ({
+    ...one,
+    participantId: participants.find(({ name }) => name === one.name)?.participantId ?? '',
+  }));
+  return {
+    run,
+    async byFormulas(weights: Float32Array, reference?: Float32Array) {
+      const course = {
+        algorithm: { id: 'fedavg' },
+        weights,
+        people,
+        ...PLAN,
+        ...(reference && { reference }),
+      } as const;
+      return sha256Hex(encodeVector(await plainLoop(course), { dtype: 'f32', round: PLAN.rounds }));
+    },
+  };
+}
+
+test('value alignment goes on from the result of an earlier run, which is its reference', async () => {
+  const coordinator = await startWithPairs();
+  const againstBase = { ...DPO, dpo: { beta: DPO.dpo.beta } };
+  const before = await carriedOut(coordinator, againstBase);
+  const startAdapter = before.run.adapter?.sha256 ?? '';
+  const response = await fetch(`${coordinator.url}${before.run.adapter?.url}`);
+  const { vector } = decodeVector(new Uint8Array(await response.arrayBuffer()));
+
+  const { run, byFormulas } = await carriedOut(coordinator, { ...DPO, name: 'from there', startAdapter });
+  // The policy is its own reference at the start; the base alone is another one.
+  const { margin = 1, chosen = 1, rejected = 1 } = run.baseline?.rewards ?? {};
+  for (const figure of [margin, chosen, rejected]) expect(Math.abs(figure)).toBeLessThan(1e-5);
+  expect(run.baseline?.lossNats).toBeCloseTo(Math.LN2, 5);
+  const end = before.run.rounds.at(-1)?.evaluation?.rewards;
+  expect(end?.margin).toBeGreaterThan(1e-3);
+  // Held out and in training, rewards grow from the reference on.
+  const margins = run.rounds.map(({ evaluation }) => evaluation?.rewards?.margin ?? Number.NaN);
+  expect(margins[0]).toBeGreaterThan(0);
+  expect(margins[1]).toBeGreaterThan(margins[0] ?? 0);
+  expect(run.rounds[0]?.received).toHaveLength(2);
+
+  expect(run.adapter?.sha256).toBe(await byFormulas(vector, vector));
+  expect(run.adapter?.sha256).not.toBe(await byFormulas(vector));
+  const against = await carriedOut(coordinator, { ...againstBase, name: 'against the base', startAdapter });
+  expect(against.run.adapter?.sha256).toBe(await against.byFormulas(vector));
+  expect(against.run.baseline?.rewards?.margin).toBeCloseTo(end?.margin ?? 0, 5);
+});
+
+test('a run starts from a PEFT adapter that is given', async () => {
+  const coordinator = await startWithPairs();
+  const vector = lively();
+  const files = directorySource(await peftDirectory(vector));
+  const startAdapter = await coordinator.addStartAdapter(files, { modelId: 'tiny', lora: LORA });
+  const { run, byFormulas } = await carriedOut(coordinator, { ...DPO, startAdapter });
+  expect(run.adapter?.sha256).toBe(await byFormulas(vector, vector));
+  expect(run.baseline?.lossNats).toBeCloseTo(Math.LN2, 5);
+});
+
+test('an adapter that does not fit is refused, saying what it is of', async () => {
+  const coordinator = await startWithPairs();
+  const add = async (lora: LoraConfig, of: object = {}) =>
+    coordinator.addStartAdapter(directorySource(await peftDirectory(lively(lora), lora)), {
+      modelId: 'tiny',
+      lora: LORA,
+      ...of,
+    });
+  await expect(add({ ...LORA, alpha: 8 })).rejects.toMatchObject({
+    code: 'wrong-shape',
+    message: expect.stringMatching(/has rank 2, alpha 8, targets .*; the run has rank 2, alpha 4, /),
+  });
+  await expect(add({ ...LORA, targets: ['q_proj'] })).rejects.toThrow(/targets q_proj; the run has/);
+  await expect(add(LORA, { modelId: 'none' })).rejects.toMatchObject({ code: 'not-found' });
+  const startAdapter = await add({ ...LORA, dropout: 0.1 });
+
+  const create = (change: object) =>
+    coordinator.adminCall('run:create', {
+      requestId: requestId(),
+      config: {
+        name: 'x',
+        modelId: 'tiny',
+        algorithm: { id: 'fedavg' },
+        template: 'plain',
+        lora: { ...LORA },
+        participants: {},
+        startAdapter,
+        ...change,
+      },
+    });
+  expect((await create({})).run.config.startAdapter).toBe(startAdapter);
+  await expect(create({ startAdapter: 'f'.repeat(64) })).rejects.toMatchObject({
+    code: 'invalid',
+    message: expect.stringMatching(/^startAdapter: there is no adapter f+ here: /),
+  });
+  await expect(create({ lora: { ...LORA, rank: 3 } })).rejects.toMatchObject({
+    code: 'wrong-shape',
+    message: expect.stringMatching(/^startAdapter: got \d+ values, expected \d+/),
+  });
+});
