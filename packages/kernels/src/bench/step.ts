@@ -121,7 +121,7 @@ export async function benchStep(gpu: Gpu, options: StepBenchOptions): Promise<St
     trainer.setAdapter(initAdapter(trainer.layout, 1));
     const batch = examples(config, Math.max(1, Math.round(options.tokens / length)), length);
     const step = () => trainer.step(batch, { learningRate: 1e-4, clipNorm: 1 });
-    const { planned, attention } = plannedStep(model, trainer, batch, options.trainer);
+    const { planned, plannedBytes, attention } = plannedStep(model, trainer, batch, options.trainer);
     const first = await step();
     for (let i = 1; i < WARM_UP_STEPS; i++) await step();
     const times: Elapsed[] = [];
@@ -153,7 +153,7 @@ export async function benchStep(gpu: Gpu, options: StepBenchOptions): Promise<St
       submits: runs.reduce((sum, { submits }) => sum + submits, 0),
       dispatches: runs.reduce((sum, { dispatches }) => sum + dispatches, 0),
       parameters: parametersOf(config),
-      memory: { modelBytes: model.bytes, trainerBytes: trainer.bytes, peakBytes, plannedBytes: planned.total },
+      memory: { modelBytes: model.bytes, trainerBytes: trainer.bytes, peakBytes, plannedBytes },
       plan: { plan: planned.plan, attention, microBatch: [planned.batch, planned.seq] },
       clock: used,
       processorShare: share,
@@ -198,7 +198,7 @@ function plannedStep(
     attention,
     bindingBytes: Math.min(maxBufferSize, maxStorageBufferBindingSize),
   });
-  return { planned, attention };
+  return { planned, plannedBytes: planned.total - planned.readBack, attention }; // no checkpoint is taken here
 }
 
 /** The programs that a step runs, in order, repeats included. */
