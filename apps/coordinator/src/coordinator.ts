@@ -92,7 +92,6 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const { now } = clock;
   const services = await openServices({ dataDir: options.dataDir, demo, models: offered, evaluations, clock, log });
   const { db, blobs, partials, models, admin, directory, logError } = services;
-  const token = await ownerToken(db, now(), options.newOwnerToken ?? false);
 
   let url = '';
   let ready = false;
@@ -171,7 +170,14 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   sweeper.unref();
 
   await all.recover();
-  const { port } = await listen(http, options.port, host);
+  const { port } = await listen(http, options.port, host).catch(async (error: unknown) => {
+    clearInterval(sweeper);
+    await Promise.all([all.close(), services.evaluator.close()]);
+    await services.close();
+    throw error;
+  });
+  // Not before: of a start that fails nobody would hear the link, and a replaced one would be void for nothing.
+  const token = await ownerToken(db, now(), options.newOwnerToken ?? false);
   url = config.publicUrl ?? addressFor(host, port);
   ready = true;
   log.info({ url, runs: all.list().length, dataDir: options.dataDir }, 'coordinator is listening');

@@ -60,6 +60,19 @@ test('the owner link is given at the first start only, and logs in to a cookie',
   expect((await login(third.url, ownerTokenOf(third.ownerUrl))).status).toBe(200);
 });
 
+test('a start that fails takes no owner link: the next one gives it, and an older one stays good', async () => {
+  const dataDir = await newDataDir();
+  const { port } = await start();
+  await expect(start({ dataDir, port })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+  const first = await start({ dataDir });
+  expect(first.ownerUrl).toContain('/admin#owner=owner_');
+  await first.close();
+  await expect(start({ dataDir, port, newOwnerToken: true })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+  const { url, ownerUrl } = await start({ dataDir });
+  expect(ownerUrl).toBeNull();
+  expect((await login(url, ownerTokenOf(first.ownerUrl))).status).toBe(200);
+});
+
 test('behind https the cookie is bound to the host', async () => {
   const { port, ownerUrl } = await start({ env: { COTUNE_PUBLIC_URL: 'https://tune.example' } });
   expect(ownerUrl).toMatch(/^https:\/\/tune\.example\/admin#owner=owner_/);
