@@ -3,7 +3,7 @@ import type { OptimizerState } from './optimizer.ts';
 
 /** A point from which training goes on as if it had never stopped. Dropout masks and rows follow from the step. */
 export interface Checkpoint<Record> {
-  /** Fingerprint of the work; a checkpoint of other work is never taken up. */
+  /** Fingerprint of the work so far; a checkpoint of other work is never taken up. */
   readonly job: string;
   /** Steps taken. */
   readonly step: number;
@@ -43,11 +43,8 @@ export async function encodeCheckpoint(checkpoint: Checkpoint<unknown>): Promise
   return bytes;
 }
 
-/** The checkpoint of `job`, or undefined when the bytes are damaged, torn, of another version or of other work. */
-export async function decodeCheckpoint<Record>(
-  stored: Uint8Array,
-  job: string,
-): Promise<Checkpoint<Record> | undefined> {
+/** The checkpoint, of whatever work, or undefined when the bytes are damaged, torn or of another version. */
+export async function decodeCheckpoint<Record>(stored: Uint8Array): Promise<Checkpoint<Record> | undefined> {
   const bytes = new Uint8Array(stored); // aligned, and of its own
   if (bytes.length < HASH_BYTES + 4) return undefined;
   const hash = new TextDecoder().decode(bytes.subarray(0, HASH_BYTES));
@@ -55,11 +52,11 @@ export async function decodeCheckpoint<Record>(
   const headBytes = new DataView(bytes.buffer).getUint32(HASH_BYTES, true);
   const text = new TextDecoder().decode(bytes.subarray(HASH_BYTES + 4, HASH_BYTES + 4 + headBytes));
   const head = JSON.parse(text) as Head<Record>; // what was hashed was written by encodeCheckpoint
-  if (head.format !== FORMAT || head.job !== job) return undefined;
+  if (head.format !== FORMAT) return undefined;
   const start = vectorsAt(headBytes);
   const vector = (i: number) => new Float32Array(bytes.buffer, start + i * head.length * 4, head.length);
   const optimizer = { m: vector(1), v: vector(2), t: head.t };
-  return { job, step: head.step, records: head.records, adapter: vector(0), optimizer };
+  return { job: head.job, step: head.step, records: head.records, adapter: vector(0), optimizer };
 }
 
 interface Head<Record> {

@@ -319,6 +319,37 @@ it('goes on in another process from the stored checkpoint, telling the steps bef
   expect(vector).toEqual(await undisturbed());
 });
 
+it('goes on to more steps from the checkpoint of fewer, and says when a checkpoint of other work is in the way', async () => {
+  const store = memoryStore();
+  const { host } = freshHost();
+  const resumed: number[] = [];
+  const others: number[] = [];
+  const run = (changed: Partial<ResumableOptions>) =>
+    trainResumably(host, examples, {
+      ...options,
+      ...changed,
+      store,
+      onResumed: (step) => void resumed.push(step),
+      onOther: (step) => void others.push(step),
+    });
+  await run({ steps: 1, order: options.order.slice(0, 4) }); // the rows of later steps are not known yet
+  const { adapter } = await run({});
+  expect({ resumed, others }).toEqual({ resumed: [1], others: [] });
+  expect(adapter).toEqual(await undisturbed());
+  const kept = store.bytes;
+  const refuse = () => {
+    throw new Error('kept');
+  };
+  await run({ learningRate: 0.02, steps: 1 });
+  expect(others).toEqual([5]);
+  store.bytes = kept;
+  await expect(
+    trainResumably(host, examples, { ...options, steps: 3, store, onOther: refuse }), // further than asked for
+  ).rejects.toThrow('kept');
+  expect(store.bytes).toBe(kept);
+  host.destroy();
+});
+
 it('takes up no checkpoint of other work, and none that is damaged', async () => {
   const store = memoryStore();
   const { host } = freshHost();

@@ -7,6 +7,7 @@ import type { PairProgress, PreferencePair } from './dpo.ts';
 import { withReference } from './dpo-reference.ts';
 import { type PairStepRecord, type TrainPairsOptions, trainPairs } from './dpo-train.ts';
 import type { TrainerHost } from './host.ts';
+import { bytesOf, createJob } from './job.ts';
 import type { OptimizerState } from './optimizer.ts';
 import { type StepRecord, type TrainOptions, train } from './train.ts';
 import type { Trainer, TrainerSnapshot } from './trainer.ts';
@@ -26,8 +27,13 @@ export interface Course {
 export interface Resumption {
   /** Where the last checkpoint lives beyond this process; without it only a lost GPU is survived. */
   readonly store?: CheckpointStore | undefined;
-  /** What else decides the result, e.g. the model's name and the trainer's options: a checkpoint made under another is left alone. */
+  /** What else decides the result, e.g. the model's name and the trainer's options: a checkpoint made under another is not gone on from. */
   readonly context?: string;
+  /**
+   * `store` holds the checkpoint of other work, or of more steps than are asked for, `step` steps in: the next step of this
+   * work takes its place, unless this throws.
+   */
+  readonly onOther?: (step: number) => void;
   /** Steps of an earlier process were found; `onStep` is then called for each of them first. */
   readonly onResumed?: (step: number) => void;
   /** The GPU was lost, or ran out of memory, and was opened again; training goes on from `step`. */
@@ -49,7 +55,7 @@ export interface ResumablePairsOptions extends TrainPairsOptions, Course, Resump
  * Trains from given weights, with fresh AdamW moments or those given, whatever the trainer did before, and survives a lost
  * GPU and an ended process: after every step adapter, moments and step are kept, here and in `store`, and training goes on
  * from there with the same rows and dropout masks, so that it ends with the bits of an undisturbed run. The same call after
- * a restart finds its checkpoint by a fingerprint of all that decides the result.
+ * a restart finds its checkpoint by a fingerprint of all that decided it, and so does one for more steps.
  * The checkpoint stays until the caller, who has the result safe, deletes it. Returns the trained vector and AdamW's state,
  * after an abort those reached so far. Throws RangeError for an index without a row, as `train`, ModelError 'bad-adapter' for
  * a vector of another length, and GpuError when the GPU fails three times at one step.
@@ -61,7 +67,8 @@ export async function trainResumably(
 ): Promise<TrainerSnapshot> {
   const rows = inOrder(examples, options.order);
   const { signal: _signal, ...settings } = options;
-  return resume<StepRecord>(host, options, rows, {
+  const sequences = rows.map((row) => [row]);
+  return resume<StepRecord>(host, options, sequences, {
     take: (trainer, step, onStep) => train(trainer, rows, { ...settings, startStep: step, steps: step + 1, onStep }),
   });
 }
@@ -77,12 +84,12 @@ export async function trainPairsResumably(
   options: ResumablePairsOptions,
 ): Promise<TrainerSnapshot> {
   const rows = inOrder(pairs, options.order);
-  const sequences = rows.flatMap(({ chosen, rejected }) => [chosen, rejected]);
-  const reference = rows.map((row) => row.reference);
+  const sequences = rows.map(({ chosen, rejected }) => [chosen, rejected]);
+  const known = rows.some((row) => row.reference) ? rows.map((row) => row.reference) : null;
   const { signal: _signal, ...settings } = options;
   const { referenceAdapter: adapter, onReference: onProgress } = options;
   const referenceId = adapter && (await sha256Hex(new Uint8Array(bytesOf(adapter))));
-  const context = JSON.stringify([options.context, reference, ...(referenceId === undefined ? [] : [referenceId])]);
+  const context = JSON.stringify([options.context, known, ...(referenceId === undefined ? [] : [referenceId])]);
   let prepared: readonly PreferencePair[] | undefined; // outlives a lost GPU
   return resume<PairStepRecord>(host, { ...options, context }, sequences, {
     async prepare(trainer) {
@@ -97,7 +104,7 @@ export async function trainPairsResumably(
 const MAX_LOSSES = 3;
 
 type Outer<Record> = Course &
-  Pick<TrainOptions, 'mu' | 'steps' | 'startStep' | 'signal'> &
+  Pick<TrainOptions, 'mu' | 'steps' | 'startStep' | 'batchSize' | 'signal'> &
   Resumption & { readonly onStep?: (record: Record) => void };
 
 /** What a task does on a trainer. */
@@ -112,14 +119,17 @@ interface Work<Record> {
 async function resume<Record>(
   host: TrainerHost,
   options: Outer<Record>,
-  sequences: readonly TokenizedExample[],
+  sequences: readonly (readonly TokenizedExample[])[],
   work: Work<Record>,
 ): Promise<TrainerSnapshot> {
-  const { store, onResumed, onRecovered, onStoreError, onStep, signal, steps } = options;
-  const job = await fingerprint(sequences, options);
+  const { store, onOther, onResumed, onRecovered, onStoreError, onStep, signal, steps } = options;
+  const job = createJob(sequences, options);
   const writer = createCheckpointWriter(store, onStoreError ?? (() => undefined));
-  const stored = await store?.get();
-  let point = (stored && (await decodeCheckpoint<Record>(stored, job))) ?? start<Record>(job, options);
+  const bytes = await store?.get();
+  const stored = bytes && (await decodeCheckpoint<Record>(bytes));
+  const ours = stored && stored.step <= steps && stored.job === (await job.at(stored.step));
+  if (stored && !ours) onOther?.(stored.step);
+  let point = ours ? stored : start<Record>(await job.at(options.startStep ?? 0), options);
   if (point.step > 0) onResumed?.(point.step);
   for (const record of point.records) onStep?.(record);
   /** One step and what it left behind. A step whose outcome could not be read counts as not taken. */
@@ -130,7 +140,7 @@ async function resume<Record>(
     const { adapter, optimizer } = await trainer.snapshot();
     requireFinite(adapter, step);
     for (const record of records) onStep?.(record);
-    return { job, step: step + 1, adapter, optimizer, records: [...point.records, ...records] };
+    return { job: await job.at(step + 1), step: step + 1, adapter, optimizer, records: [...point.records, ...records] };
   };
   let losses = 0;
   for (;;) {
@@ -187,35 +197,6 @@ function restore(
   trainer.setOptimizerState(point.optimizer);
   if (mu) trainer.setReference(weights); // a vector more of memory, which only the proximal term needs
   trainer.setDrift(drift ?? null);
-}
-
-/** SHA-256 of everything that decides the trained bits: data in order, start, drift, moments, and the plain options by name. */
-async function fingerprint<Record>(sequences: readonly TokenizedExample[], options: Outer<Record>): Promise<string> {
-  const { weights, drift, optimizer, order: _order, ...others } = options;
-  const plain = Object.entries(others).filter(([, value]) => ['number', 'string', 'boolean'].includes(typeof value));
-  const settings = new TextEncoder().encode(JSON.stringify(plain.sort()));
-  const parts = [settings, bytesOf(weights), bytesOf(drift ?? new Float32Array()), bytesOf(tokensOf(sequences))];
-  if (optimizer) parts.push(bytesOf(optimizer.m), bytesOf(optimizer.v), bytesOf(Int32Array.of(optimizer.t)));
-  const digests = await Promise.all(parts.map((part) => sha256Hex(new Uint8Array(part))));
-  return sha256Hex(new TextEncoder().encode(digests.join()));
-}
-
-/** Length, ids and labels of every sequence, one behind the other. */
-function tokensOf(sequences: readonly TokenizedExample[]): Int32Array {
-  const length = sequences.reduce((sum, { inputIds, labels }) => sum + 1 + inputIds.length + labels.length, 0);
-  const values = new Int32Array(length);
-  let at = 0;
-  for (const { inputIds, labels } of sequences) {
-    values[at] = inputIds.length;
-    values.set(inputIds, at + 1);
-    values.set(labels, at + 1 + inputIds.length);
-    at += 1 + inputIds.length + labels.length;
-  }
-  return values;
-}
-
-function bytesOf(values: Float32Array | Int32Array): Uint8Array {
-  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
 /** The rows as `order` names them. Throws RangeError for an index without a row. */
