@@ -1,7 +1,10 @@
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { expect, test } from 'vitest';
 import { createTokenBucket } from '../src/sockets/token-bucket.ts';
 import { ask, newDataDir, openRun, start, useHarness } from './harness.ts';
@@ -63,6 +66,37 @@ test('two binaries in one message close the socket', async () => {
   expect(await end).toMatch(/transport/);
   await expect(rawParticipant(coordinator, token)).resolves.toBeDefined();
 });
+
+test('a connection that authenticates nowhere is closed after five seconds, whichever namespaces it asks for', async () => {
+  const { url } = await start();
+  // Without socket.io's own client, which leaves by itself when it is refused.
+  const upgrade = request(`${url}/socket.io/?EIO=4&transport=websocket`, {
+    headers: {
+      Connection: 'Upgrade',
+      Upgrade: 'websocket',
+      'Sec-WebSocket-Version': '13',
+      'Sec-WebSocket-Key': randomBytes(16).toString('base64'),
+    },
+  });
+  const answer = once(upgrade, 'upgrade');
+  upgrade.end();
+  const stream: Duplex = (await answer)[1];
+  let received = Buffer.alloc(0);
+  const closing = new Promise<void>((resolve) => {
+    stream.on('data', (bytes: Buffer) => {
+      received = Buffer.concat([received, bytes]);
+      if (received.subarray(-2).equals(Buffer.from([0x88, 0]))) resolve(); // a close frame
+    });
+  });
+  for (const packet of ['40', '40/participant,', '40/admin,', '40/other,']) {
+    // One masked text frame; the mask is zero.
+    stream.write(Buffer.concat([Buffer.from([0x81, 0x80 | packet.length, 0, 0, 0, 0]), Buffer.from(packet)]));
+  }
+  await closing;
+  stream.destroy();
+  const text = received.toString('latin1');
+  for (const refusal of ['44{', '44/participant,', '44/admin,', '44/other,']) expect(text).toContain(refusal);
+}, 30_000);
 
 test('a data directory belongs to one living coordinator', async () => {
   const dataDir = await newDataDir();

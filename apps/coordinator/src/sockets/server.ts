@@ -12,7 +12,7 @@ export const MAX_MESSAGE_BYTES = 266_240;
  * to authenticate, and no handshake from a foreign page.
  */
 export function createSocketServer(http: HttpServer, rules: DoorRules): Server {
-  return new Server(http, {
+  const io = new Server(http, {
     path: '/socket.io',
     transports: ['websocket'],
     maxHttpBufferSize: MAX_MESSAGE_BYTES,
@@ -27,4 +27,10 @@ export function createSocketServer(http: HttpServer, rules: DoorRules): Server {
     parser: strictParser,
     allowRequest: (request, answer) => answer(null, admits(rules, request)),
   });
+  // socket.io always has this namespace, and whoever is in one counts as having authenticated.
+  io.of('/').use((_socket, next) => {
+    const message = 'nothing is served here: connect to /participant or /admin';
+    next(Object.assign(new Error(message), { data: { code: 'unauthorized', message } }));
+  });
+  return io;
 }
