@@ -55,7 +55,12 @@ export const runConfig = z.object({
     rank: positive.max(256).default(8),
     alpha: z.number().positive().default(16),
     dropout: z.number().min(0).max(0.9).default(0),
-    targets: z.array(z.enum(LORA_TARGET_NAMES)).min(1).default(['q_proj', 'v_proj']),
+    /** Each once: another would change nothing but the run's files. */
+    targets: z
+      .array(z.enum(LORA_TARGET_NAMES))
+      .min(1)
+      .overwrite((names) => [...new Set(names)])
+      .default(['q_proj', 'v_proj']),
   }),
   participants: z
     .object({

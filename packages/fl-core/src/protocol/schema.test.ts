@@ -76,6 +76,11 @@ describe('run configuration', () => {
     expect(problems(right)).toEqual([]);
   });
 
+  it('takes a LoRA target that is named twice once', () => {
+    const { lora } = runConfig.parse({ ...minimal, lora: { targets: ['v_proj', 'q_proj', 'v_proj'] } });
+    expect(lora.targets).toEqual(['v_proj', 'q_proj']);
+  });
+
   it.each([
     ['an unknown algorithm', { algorithm: { id: 'fedmagic' } }],
     ['an unknown hyperparameter value', { algorithm: { id: 'fedavg', hyper: { weighting: 'loud' } } }],
