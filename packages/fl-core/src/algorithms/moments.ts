@@ -19,7 +19,9 @@ export const eta = z
   .number()
   .positive()
   .default(1e-3)
-  .describe('Step size of the server (η). With η = τ no parameter moves further than the average of the updates.');
+  .describe(
+    'Step size of the server (η). With η = τ no parameter moves further than the average of the updates, with momentum than the momentum.',
+  );
 export const tau = z
   .number()
   .positive()
