@@ -10,11 +10,11 @@ import quadsUp from './lora_quads_up.wgsl?raw';
 import sumsDirect from './lora_sums_direct.wgsl?raw';
 import sumsSplit from './lora_sums_split.wgsl?raw';
 import upSource from './lora_up.wgsl?raw';
+import { subgroupsOf } from './matmul_lanes.ts';
 import lanesBroadcast from './matmul_lanes_broadcast.wgsl?raw';
 import lanesSwap from './matmul_lanes_swap.wgsl?raw';
 import { inRegisters } from './matmul_registers.ts';
 import { type Constants, specialise } from './matmul_unroll.ts';
-import { subgroupsOf } from './matmul_variants.ts';
 
 /**
  * quads: a workgroup is one subgroup of a software adapter, whose lanes share loads, as in the lanes matmul; inputs and outputs

@@ -3,15 +3,14 @@ import backwardTile from './matmul_backward_tile.wgsl?raw';
 import chunksInt8 from './matmul_chunks_int8.wgsl?raw';
 import forwardSkinny from './matmul_forward_skinny.wgsl?raw';
 import forwardTile from './matmul_forward_tile.wgsl?raw';
-import lanesBackward from './matmul_lanes_backward.wgsl?raw';
+import { lanesBackwardOf, lanesForwardOf } from './matmul_lanes.ts';
 import lanesBroadcast from './matmul_lanes_broadcast.wgsl?raw';
 import lanesByColumns from './matmul_lanes_by_columns.wgsl?raw';
 import lanesByRows from './matmul_lanes_by_rows.wgsl?raw';
-import lanesForward from './matmul_lanes_forward.wgsl?raw';
-import lanesInt8 from './matmul_lanes_int8.wgsl?raw';
 import lanesSwap from './matmul_lanes_swap.wgsl?raw';
 import type { Constants } from './matmul_unroll.ts';
-import { defineChunkKernels, defineWeightKernels, type WeightKernels } from './matmul_weights.ts';
+import { type Backward, backwardOp, type Forward, forwardOp, type MatmulVariant } from './matmul_variant.ts';
+import { defineChunkKernels, defineWeightKernels } from './matmul_weights.ts';
 import workgroup64 from './matmul_workgroup.wgsl?raw';
 import workgroup64Backward from './matmul_workgroup_backward.wgsl?raw';
 import workgroup64Forward from './matmul_workgroup_forward.wgsl?raw';
@@ -19,39 +18,7 @@ import workgroup128 from './matmul_workgroup128.wgsl?raw';
 import workgroup128Backward from './matmul_workgroup128_backward.wgsl?raw';
 import workgroup128Forward from './matmul_workgroup128_forward.wgsl?raw';
 
-/** Rows and columns of the output (elements) that one workgroup makes. */
-export interface Tile {
-  readonly rows: number;
-  readonly columns: number;
-}
-
-/** One way to compute the product, and where it can be used. */
-export interface MatmulVariant<Kernels> extends Tile {
-  readonly kernels: Kernels;
-  /** Of the kernel that loads 16 weights at once, where it is another tile. */
-  readonly words?: Tile;
-  /** Made for this kind of processor; the autotuner tries no other. */
-  readonly made: 'software' | 'hardware';
-  /** More rows than this it computes needlessly slowly. */
-  readonly maxRows?: number;
-  /** Whether this device can run it. */
-  supports(gpu: Gpu): boolean;
-}
-
-const forwardOp = {
-  params: { rows: 'u32', input_quads: 'u32', outputs: 'u32' },
-  input: 'x',
-  output: 'y',
-} as const;
-const backwardOp = {
-  params: { rows: 'u32', input_quads: 'u32', outputs: 'u32', accumulate: 'u32' },
-  input: 'dy',
-  output: 'dx',
-} as const;
-type ForwardKernels = WeightKernels<(typeof forwardOp)['params'], 'x', 'y'>;
-type BackwardKernels = WeightKernels<(typeof backwardOp)['params'], 'dy', 'dx'>;
-type Forward = MatmulVariant<ForwardKernels>;
-type Backward = MatmulVariant<BackwardKernels>;
+export type { MatmulVariant, Tile } from './matmul_variant.ts';
 
 const always = (): boolean => true;
 
@@ -60,14 +27,6 @@ const softwareOf =
   (lanes: number) =>
   (gpu: Gpu): boolean =>
     gpu.adapter.kind === (lanes === 8 ? 'llvmpipe' : 'swiftshader');
-
-/** The lanes variants need a workgroup to be exactly one subgroup. */
-export const subgroupsOf =
-  (lanes: number) =>
-  (gpu: Gpu): boolean => {
-    const { subgroupMinSize, subgroupMaxSize } = gpu.device.adapterInfo;
-    return gpu.device.features.has('subgroups') && subgroupMinSize === lanes && subgroupMaxSize === lanes;
-  };
 
 function tileForward(lanes: number, rows: number, columns: number): Forward {
   const constants = { LANES: lanes, TILE_ROWS: rows, TILE_COLUMNS: columns };
@@ -79,92 +38,6 @@ function tileBackward(lanes: number, rows: number, quads: number, depth: number)
   const constants = { LANES: lanes, TILE_ROWS: rows, TILE_QUADS: quads, DEPTH: depth };
   const kernels = defineWeightKernels({ name: 'matmul_backward_tile', wgsl: backwardTile, constants, ...backwardOp });
   return { kernels, rows, columns: quads * 4 * lanes, made: 'software', supports: softwareOf(lanes) };
-}
-
-const lanesKernels = { int8: lanesInt8, features: ['subgroups'] } as const;
-
-interface LanesForwardTile {
-  /** A multiple of the lanes. */
-  readonly rows: number;
-  /** That a lane sums. */
-  readonly columns: number;
-  /** Chunks of inputs that are written out for a turn of the loop. */
-  readonly depth: number;
-}
-
-interface LanesForward {
-  /** Where a load brings four weights. */
-  readonly single: LanesForwardTile;
-  /** Where it brings 16. */
-  readonly words: LanesForwardTile;
-  readonly turn: string;
-  /** The part with `from_lanes`. */
-  readonly exchange: string;
-  readonly registers?: boolean;
-}
-
-function lanesForwardOf(lanes: number, { single, words, turn, exchange, registers = false }: LanesForward): Forward {
-  const kernels = defineChunkKernels({
-    name: 'matmul_lanes_forward',
-    wgsl: lanesForward.replace(/^ *\/\/ turn:.*\n/m, turn) + exchange,
-    constants: { LANES: lanes },
-    ofChunk: (chunkQuads): Constants => {
-      const { rows, columns, depth } = chunkQuads === 1 ? single : words;
-      return {
-        TILE_ROWS: rows,
-        ROW_GROUPS: rows / lanes,
-        TILE_COLUMNS: columns,
-        DEPTH: depth,
-        TURN_QUADS: depth * chunkQuads,
-      };
-    },
-    registers,
-    ...lanesKernels,
-    ...forwardOp,
-  });
-  const tile = ({ rows, columns }: LanesForwardTile): Tile => ({ rows, columns: columns * lanes });
-  return { kernels, ...tile(single), words: tile(words), made: 'software', supports: subgroupsOf(lanes) };
-}
-
-interface LanesBackwardTile {
-  /** A multiple of the lanes. */
-  readonly rows: number;
-  /** Quads of inputs that a lane sums: a multiple of 4 where it loads 16 weights at once. */
-  readonly quads: number;
-  /** Quads of outputs that are written out for a turn of the loop. */
-  readonly turn: number;
-}
-
-interface LanesBackward {
-  /** Where a load brings four weights. */
-  readonly single: LanesBackwardTile;
-  /** Where it brings 16. */
-  readonly words: LanesBackwardTile;
-  /** The part with `from_lanes`. */
-  readonly exchange: string;
-}
-
-function lanesBackwardOf(lanes: number, { single, words, exchange }: LanesBackward): Backward {
-  const kernels = defineChunkKernels({
-    name: 'matmul_lanes_backward',
-    wgsl: lanesBackward + exchange,
-    constants: { LANES: lanes, QUAD: 4 },
-    ofChunk: (chunkQuads): Constants => {
-      const { rows, quads, turn } = chunkQuads === 1 ? single : words;
-      return {
-        TILE_ROWS: rows,
-        ROW_GROUPS: rows / lanes,
-        TILE_CHUNKS: quads / chunkQuads,
-        TURN: turn,
-        TURN_OUTPUTS: 4 * turn,
-      };
-    },
-    registers: true,
-    ...lanesKernels,
-    ...backwardOp,
-  });
-  const tile = ({ rows, quads }: LanesBackwardTile): Tile => ({ rows, columns: quads * 4 * lanes });
-  return { kernels, ...tile(single), words: tile(words), made: 'software', supports: subgroupsOf(lanes) };
 }
 
 const workgroup64Of = (name: string, part: string) =>
