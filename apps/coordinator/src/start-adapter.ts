@@ -1,4 +1,4 @@
-import { type BlobRef, decodeVector, encodeVector, FlError, type RunConfig } from '@cotune/fl-core';
+import { type BlobRef, decodeVector, encodeVector, FlError, type RunConfig, sha256Hex } from '@cotune/fl-core';
 import { type AdapterLayout, adapterLayout, initAdapter, type LoraConfig, type PeftAdapter } from '@cotune/kernels';
 import type { BlobStore } from './blobs/blob-store.ts';
 import type { ModelCatalog } from './evaluator/model-catalog.ts';
@@ -21,15 +21,30 @@ export async function firstVector(
   return vector;
 }
 
-/** Keeps an adapter for runs to start from; `startAdapter` is its sha256. FlError 'wrong-shape' when the run's LoRA settings are others. */
-export async function putStartAdapter(
+/** An adapter for runs to start from, as it is kept. */
+export interface StartAdapter {
+  readonly vector: Float32Array;
+  readonly bytes: Uint8Array;
+  /** What the run's `startAdapter` is to be. */
+  readonly sha256: string;
+}
+
+/** As runs start from it. FlError 'wrong-shape' when the run's LoRA settings are others. */
+export function encodedStart(
   { config, vector }: Pick<PeftAdapter, 'config' | 'vector'>,
   { lora }: Pick<RunConfig, 'lora'>,
-  blobs: Pick<BlobStore, 'put'>,
-): Promise<BlobRef> {
+): StartAdapter {
   requireSameLora(config, lora, 'the adapter');
-  return blobs.put('adapter', encodeVector(vector, { dtype: 'f32', round: 0 }));
+  const bytes = encodeVector(vector, { dtype: 'f32', round: 0 });
+  return { vector, bytes, sha256: sha256Hex(bytes) };
 }
+
+/** Keeps an adapter for runs to start from; `startAdapter` is its sha256. FlError 'wrong-shape' when the run's LoRA settings are others. */
+export const putStartAdapter = async (
+  adapter: Pick<PeftAdapter, 'config' | 'vector'>,
+  of: Pick<RunConfig, 'lora'>,
+  blobs: Pick<BlobStore, 'put'>,
+): Promise<BlobRef> => blobs.put('adapter', encodedStart(adapter, of).bytes);
 
 /** Refuses a run that could not start from the adapter that it names. Throws FlError 'invalid', 'wrong-shape', 'not-found' or 'wrong-hash'. */
 export async function requireStartAdapter(

@@ -2,6 +2,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } fr
 import { join } from 'node:path';
 import type { RoundEvent } from '@cotune/fl-core';
 import { expect, test, vi } from 'vitest';
+import { experimentIdentity } from '../src/simulation/experiment-record.ts';
 import { openDatabase } from '../src/store/database.ts';
 import { appendEvent, listRuns, readEvents } from '../src/store/runs.ts';
 import { root, simulate as run } from './simulation.test-support.ts';
@@ -20,6 +21,24 @@ test('results without their experiment.json are refused, and the message names w
     `${file('orphans')} holds results (${file('orphans', 'fedavg-seed1')}) but no experiment.json that says of what: remove the whole of ${file('orphans')}, or choose another --out`,
   );
   expect(existsSync(file('orphans', 'experiment.json'))).toBe(false);
+});
+
+test('a folder that was begun before a setting came goes on as it was, where its default says what was done', async () => {
+  const { record, results } = await simulate('older', {});
+  const read = (...path: string[]) => JSON.parse(readFileSync(file('older', ...path), 'utf8'));
+  const { optimizerState, ...older } = record.config.run;
+  expect(optimizerState).toBe('fresh');
+  const written = { ...read('experiment.json'), config: { ...read('experiment.json').config, run: older } };
+  const identity = experimentIdentity(written);
+  expect(identity).not.toBe(results[0]?.experiment_sha256);
+  writeFileSync(file('older', 'experiment.json'), JSON.stringify(written));
+  const result = { ...read('fedavg-seed1', 'result.json'), experiment_sha256: identity };
+  writeFileSync(file('older', 'fedavg-seed1', 'result.json'), JSON.stringify(result));
+  expect((await simulate('older', {})).results).toEqual([result]);
+  const kept = { ...TINY, optimizerState: 'kept' as const };
+  await expect(simulate('older', { run: kept })).rejects.toThrow(
+    /another experiment \(configuration.run.optimizerState: /,
+  );
 });
 
 test('a result of another experiment is not taken for this one’s', async () => {

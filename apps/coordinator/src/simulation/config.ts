@@ -80,6 +80,8 @@ export const experimentConfig = z
     model: z.string().min(1),
     /** Weights of a Hugging Face model. */
     dtype: z.enum(['int8', 'f32']).default('int8'),
+    /** PEFT directory (relative to the configuration), or the weights in one, that every cell starts from; left out, each makes an adapter from its seed. */
+    adapter: name.optional(),
     data,
     /** Left out, the sum of the sources' own. */
     clients: positive.max(100_000).optional(),

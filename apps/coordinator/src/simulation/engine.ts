@@ -1,14 +1,24 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import type { HeldOutMetrics } from '@cotune/fl-core';
-import { createTrainerHost, GpuError, type LoraConfig, type ModelSource, type TrainerHost } from '@cotune/kernels';
+import { dirname, join, resolve } from 'node:path';
+import { FlError, type HeldOutMetrics } from '@cotune/fl-core';
+import {
+  createTrainerHost,
+  GpuError,
+  type LoraConfig,
+  ModelFileError,
+  type ModelSource,
+  type TrainerHost,
+} from '@cotune/kernels';
 import { fileTuningStore } from '@cotune/kernels/node';
-import { loadOnGpu, openGpuFor, openModelFiles, parameterCount, weightsIdentity } from '../cli/model.ts';
+import { loadOnGpu, openAdapter, openGpuFor, openModelFiles, parameterCount, weightsIdentity } from '../cli/model.ts';
 import { STATE_DIRECTORY } from '../cli/options.ts';
+import { UserError } from '../cli/output.ts';
 import { assets } from '../demo/assets.ts';
+import { referencedSet } from '../evaluator/evaluator.ts';
 import { type HeldOutSet, measure } from '../evaluator/measure.ts';
 import { type ModelText, openModelText } from '../participant/model-text.ts';
+import { encodedStart, type StartAdapter } from '../start-adapter.ts';
 import type { ExperimentConfig } from './config.ts';
 import { experimentChoices, KERNEL_CHOICES_FILE } from './kernel-choices.ts';
 
@@ -22,6 +32,8 @@ export interface Engine {
   readonly modelFrom: string;
   /** Tells the weights from others under the same name. */
   readonly weights: string;
+  /** What every cell starts from; null where each makes an adapter from its seed. */
+  readonly start: StartAdapter | null;
   /** The GPU; opens it. */
   device(): Promise<string>;
   /** Measures an adapter, the same one once: all cells of a seed begin with one. A lost GPU is opened again. */
@@ -32,13 +44,18 @@ export interface Engine {
 /** Losses of the GPU at one evaluation before giving up. */
 const MAX_LOSSES = 3;
 
-/** Opens model and tokenizer; the GPU follows with the first work. `base` is the directory that a relative path starts from. */
+/**
+ * Opens model, tokenizer and the adapter to start from; the GPU follows with the first work. `base` is the directory that a
+ * relative path starts from. Throws UserError for an adapter that is not of this model and LoRA.
+ */
 export async function openEngine(
-  { model, dtype, run }: Pick<ExperimentConfig, 'model' | 'dtype' | 'run'>,
+  { model, dtype, adapter, run }: Pick<ExperimentConfig, 'model' | 'dtype' | 'adapter' | 'run'>,
   { base, out, software }: { base: string; out: string; software: boolean },
 ): Promise<Engine> {
   const modelFrom = modelPath(model, base);
   const source = await openModelFiles(modelFrom, dtype);
+  const start = adapter === undefined ? null : await openStart(resolve(base, adapter), source, run);
+  const reference = run.task === 'dpo' && run.dpo.reference === 'start' ? start?.vector : undefined;
   const host = createTrainerHost({
     openGpu: () => openGpuFor(parameterCount(source), software),
     source,
@@ -50,7 +67,7 @@ export async function openEngine(
       fileTuningStore(join(STATE_DIRECTORY, 'gpu.json')),
     ),
   });
-  let measured: { set: HeldOutSet | undefined; metrics: Map<string, HeldOutMetrics> } = {
+  let measured: { set: HeldOutSet | undefined; referenced?: HeldOutSet; metrics: Map<string, HeldOutMetrics> } = {
     set: undefined,
     metrics: new Map(),
   };
@@ -61,6 +78,7 @@ export async function openEngine(
     host,
     modelFrom,
     weights: await weightsIdentity(modelFrom, source),
+    start,
     async device() {
       const { adapter } = (await host.opened()).gpu;
       return adapter.description || adapter.device;
@@ -73,8 +91,9 @@ export async function openEngine(
       for (let losses = 1; ; losses++) {
         try {
           const trainer = await host.trainer();
+          measured.referenced ??= await referencedSet(trainer, set, reference);
           trainer.setAdapter(vector);
-          const metrics = await measure(trainer, set);
+          const metrics = await measure(trainer, measured.referenced);
           measured.metrics.set(key, metrics);
           return metrics;
         } catch (error) {
@@ -93,6 +112,19 @@ function modelPath(model: string, base: string): string {
   if (model === 'demo') return assets.demoModel();
   const path = resolve(base, model);
   return existsSync(path) ? path : model;
+}
+
+async function openStart(
+  path: string,
+  source: ModelSource,
+  run: Pick<ExperimentConfig['run'], 'lora'>,
+): Promise<StartAdapter> {
+  try {
+    return encodedStart(await openAdapter(path.endsWith('.safetensors') ? dirname(path) : path, source), run);
+  } catch (error) {
+    const misfit = error instanceof FlError || error instanceof ModelFileError;
+    throw misfit ? new UserError(`adapter: ${path}: ${error.message}`) : error;
+  }
 }
 
 const sha256Of = ({ buffer, byteOffset, byteLength }: Float32Array): string =>

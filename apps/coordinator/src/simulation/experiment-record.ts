@@ -14,6 +14,12 @@ import {
 } from './records.ts';
 import { parseWritten } from './written-json.ts';
 
+export interface AgreedRecord {
+  readonly record: ExperimentRecord;
+  /** Of the record as it was written: settings that came later, whose defaults say what was done before, do not make it another. */
+  readonly identity: string;
+}
+
 /**
  * The record that the directory holds, or this one where it holds none. Throws UserError when they are of different
  * experiments, or when there are results of which no record says what they are.
@@ -22,13 +28,13 @@ export async function agreedRecord(
   out: string,
   record: ExperimentRecord,
   onNotice: (message: string) => void,
-): Promise<ExperimentRecord> {
+): Promise<AgreedRecord> {
   const path = join(out, EXPERIMENT_FILE);
   const text = await readIfThere(path);
   if (text === undefined) {
     await refuseCells(out);
     await writeDurably(path, `${JSON.stringify(record, null, 2)}\n`);
-    return record;
+    return { record, identity: experimentIdentity(record) };
   }
   const held = parseWritten(path, text, experimentRecord);
   const { device, cotune, ...rest } = record;
@@ -42,11 +48,15 @@ export async function agreedRecord(
   if (held.device !== device) onNotice(`begun on ${held.device}, going on with ${device}: it may round in other ways`);
   if (held.cotune !== cotune)
     onNotice(`begun by Cotune ${held.cotune || 'of an earlier version'}, going on with ${cotune}: figures may differ`);
-  return held;
+  return { record: held, identity: experimentIdentity(JSON.parse(text)) };
 }
 
 /** Tells an experiment from all others: of all that decides its figures, but for the device and the version of Cotune. */
-export function experimentIdentity({ device: _device, cotune: _cotune, ...record }: ExperimentRecord): string {
+export function experimentIdentity({
+  device: _device,
+  cotune: _cotune,
+  ...record
+}: Readonly<Partial<ExperimentRecord>>): string {
   return createHash('sha256')
     .update(JSON.stringify(sorted(record)))
     .digest('hex');
@@ -74,6 +84,7 @@ const NAMES: Partial<Record<keyof ExperimentRecord, string>> = {
   clients_limit: '--clients-limit',
   data_sha256: 'the rows',
   weights: 'the model’s weights',
+  adapter_sha256: 'the adapter to start from',
 };
 
 /** Where two plain values differ first, in words; undefined when they are the same. */

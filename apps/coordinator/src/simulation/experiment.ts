@@ -9,7 +9,7 @@ import { type Cell, cellsOf, takingPart } from './cells.ts';
 import type { ExperimentConfig } from './config.ts';
 import { type ExperimentData, type OpenSource, readExperimentData } from './data.ts';
 import { type Engine, openEngine } from './engine.ts';
-import { agreedRecord, experimentIdentity } from './experiment-record.ts';
+import { type AgreedRecord, agreedRecord } from './experiment-record.ts';
 import { type CellResult, EXPERIMENT_FILE, type ExperimentRecord } from './records.ts';
 import { doneResult, runCell } from './run-cell.ts';
 import { type JobListener, StoppedError } from './virtual-client.ts';
@@ -79,27 +79,26 @@ export async function runExperiment(options: ExperimentOptions): Promise<Experim
       held_out_rows: heldOutRows(data),
       overlapping_rows: data.overlappingRows,
       weights: engine.weights,
+      ...(engine.start && { adapter_sha256: engine.start.sha256 }),
       device: await engine.device(),
       cotune: VERSION,
     };
-    return await runCells(options, { cells, record: await agreedRecord(out, record, onNotice), data, engine });
+    return await runCells(options, { cells, ...(await agreedRecord(out, record, onNotice)), data, engine });
   } finally {
     engine?.close();
     await unlock();
   }
 }
 
-interface Opened {
+interface Opened extends AgreedRecord {
   readonly cells: readonly Cell[];
-  readonly record: ExperimentRecord;
   readonly data: ExperimentData;
   readonly engine: Engine;
 }
 
 async function runCells(options: ExperimentOptions, opened: Opened): Promise<ExperimentOutcome> {
   const { out, only, stop } = options;
-  const { cells, record } = opened;
-  const identity = experimentIdentity(record);
+  const { cells, record, identity } = opened;
   const dirOf = (cell: Cell) => join(out, cell.name);
   // All of them before the first is run, so that a foreign one is refused at once.
   const done = new Map<Cell, CellResult>();
@@ -114,7 +113,7 @@ async function runCells(options: ExperimentOptions, opened: Opened): Promise<Exp
     options.onCell(cell, { index: cells.indexOf(cell), cells: cells.length });
     const stepsToCome = chosen.slice(place + 1).reduce((sum, { totalSteps }) => sum + totalSteps, 0);
     try {
-      done.set(cell, await runCell(dirOf(cell), cell, cellWork(cell, { options, opened, identity, stepsToCome })));
+      done.set(cell, await runCell(dirOf(cell), cell, cellWork(cell, { options, opened, stepsToCome })));
     } catch (error) {
       if (error instanceof StoppedError) break;
       if (!isCellsOwn(error)) throw error;
@@ -137,9 +136,9 @@ const isCellsOwn = (error: unknown): error is Error =>
 
 function cellWork(
   cell: Cell,
-  of: { options: ExperimentOptions; opened: Opened; identity: string; stepsToCome: number },
+  of: { options: ExperimentOptions; opened: Opened; stepsToCome: number },
 ): Parameters<typeof runCell>[2] {
-  const { options, opened, identity, stepsToCome } = of;
+  const { options, opened, stepsToCome } = of;
   const { onJob } = options;
   let taken = 0;
   return {
@@ -147,7 +146,7 @@ function cellWork(
     engine: opened.engine,
     data: opened.data,
     clients: opened.record.clients,
-    identity,
+    identity: opened.identity,
     stop: options.stop,
     checkpointEveryMs: options.checkpointEveryMs ?? CHECKPOINT_EVERY_MS,
     onNotice: options.onNotice,

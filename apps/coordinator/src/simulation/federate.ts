@@ -50,6 +50,8 @@ async function federateIn(federation: Federation, db: Db): Promise<Federated> {
   const ending = createEnding();
   const closing = new AbortController();
   const watched = watch(federation, { events, blobs, ending });
+  const { start } = federation.engine;
+  if (start && watched.startSha256() === null) await blobs.put('adapter', start.bytes);
   const runs = await openRuns(
     runServices(federation, { db, blobs, clock, ending, closed: closing.signal }),
     {

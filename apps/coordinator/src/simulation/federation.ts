@@ -10,7 +10,7 @@ export interface Federation {
   readonly run: RunConfig;
   /** Rows of every participant, in order of joining. */
   readonly clients: readonly TrainingData[];
-  readonly engine: Pick<Engine, 'source' | 'host' | 'evaluate'>;
+  readonly engine: Pick<Engine, 'source' | 'host' | 'evaluate' | 'start'>;
   readonly heldOut: HeldOutSet | null;
   /** Ends after the step at hand with a StoppedError. */
   readonly stop: AbortSignal;

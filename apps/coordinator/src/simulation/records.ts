@@ -84,6 +84,8 @@ export const experimentRecord = z.object({
   overlapping_rows: count.default(0),
   /** What tells the weights from others under the same name. */
   weights: z.string(),
+  /** Of the adapter that every cell starts from, where they do not make their own. */
+  adapter_sha256: z.string().optional(),
   /** The GPU that began it. Another one may round in other ways. */
   device: z.string(),
   /** The version of Cotune that began it. */

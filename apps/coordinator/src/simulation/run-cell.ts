@@ -63,6 +63,7 @@ export async function doneResult(
 /** Runs a cell to its end in `dir`, or goes on with it, and writes its metrics, adapter and result. */
 export async function runCell(dir: string, cell: Cell, work: CellWork): Promise<CellResult> {
   const { engine, data, config, stop, checkpointEveryMs, onNotice, onStep, onJob } = work;
+  const { start } = engine;
   const clients = clientsData(cell, work);
   const layout = adapterLayout(engine.source.config, engine.lora);
   const metricsFile = join(dir, METRICS_FILE);
@@ -76,7 +77,7 @@ export async function runCell(dir: string, cell: Cell, work: CellWork): Promise<
   await writeStateIdentity(stateDir, work.identity);
   const federated = await federate({
     dir: stateDir,
-    run: cell.run,
+    run: start ? { ...cell.run, startAdapter: start.sha256 } : cell.run,
     clients,
     engine,
     heldOut: data.heldOut,

@@ -1,4 +1,4 @@
-import { initialRun, type RoundEvent, type RunState, reduce, runConfig } from '@cotune/fl-core';
+import { initialRun, type RoundEvent, type RunConfigInput, type RunState, reduce, runConfig } from '@cotune/fl-core';
 import { expect, test } from 'vitest';
 import { createEnding } from './ending.ts';
 import { watch } from './watch.ts';
@@ -7,11 +7,12 @@ const ref = (name: string) => ({ url: `/api/adapters/${name}`, sha256: name, byt
 const ROUNDS = 12;
 
 /** Runs a client alone that is drawn now and then, whose aggregate fails in `bad` rounds; returns what was removed after each event. */
-function removals(seed: number, bad: (round: number) => boolean) {
+function removals(seed: number, bad: (round: number) => boolean, settings: Partial<RunConfigInput> = {}) {
   const config = runConfig.parse({
     ...{ name: 'x', modelId: 'm', rounds: ROUNDS, seed, lora: {}, graceMs: 1e9, roundDeadlineMs: 1e9 },
     algorithm: { id: 'local', hyper: { client: 0, rounds: 'drawn' } },
     participants: { min: 1, max: 3, perRound: 1 },
+    ...settings,
   });
   let state = initialRun({ runId: 'r', config, atMs: 0 });
   const removed: string[] = [];
@@ -56,4 +57,12 @@ test.each([
     passing += state.history.filter(({ sampled }) => sampled.length === 0).length;
   }
   expect(passing).toBeGreaterThan(20);
+});
+
+test('keeps the adapter that it starts from while it is the reference of preferences', () => {
+  const from = { task: 'dpo' as const, startAdapter: 'c'.repeat(64) };
+  const removed = (settings: Partial<RunConfigInput>) => removals(1, () => false, settings).seen.at(-1)?.removed;
+  expect(removed({ ...from, dpo: { reference: 'start' } })).not.toContain('start');
+  expect(removed({ ...from, dpo: { reference: 'start' } })?.length).toBeGreaterThan(0);
+  expect(removed({ ...from, dpo: { reference: 'base' } })).toContain('start');
 });

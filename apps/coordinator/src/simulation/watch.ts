@@ -1,4 +1,4 @@
-import { FlError, isOver, type RoundEvent, type RunState } from '@cotune/fl-core';
+import { FlError, isOver, type RoundEvent, type RunState, referenceAdapter } from '@cotune/fl-core';
 import type { BlobStore } from '../blobs/blob-store.ts';
 import { UserError } from '../cli/output.ts';
 import type { Ending } from './ending.ts';
@@ -14,10 +14,13 @@ export function watch(
   let startSha256 = events.find((event) => event.type === 'started')?.adapter.sha256 ?? null;
   const removals = new Set<Promise<void>>();
   /** Rounds that passed may have come since; they have the model of the round before. */
-  const past = async ({ adapter, history }: RunState) => {
+  const past = async (state: RunState) => {
+    const { adapter, history } = state;
     const before = [startSha256, ...history.map((round) => round.adapterSha256)].findLast(
       (sha256) => sha256 !== adapter?.sha256,
     );
+    // Clients download it whenever they first take part.
+    if (before && before === referenceAdapter(state)?.sha256) return;
     if (before && adapter) await blobs.remove('adapter', before);
   };
   return {
