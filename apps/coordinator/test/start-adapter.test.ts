@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   decodeVector,
@@ -28,12 +28,14 @@ import { taskTrainer } from '../src/participant/local-trainer.ts';
 import { openModelText } from '../src/participant/model-text.ts';
 import { joinRun, modelDir, newDataDir, openRun, PATIENT, requestId, start, untilRun, useHarness } from './harness.ts';
 import { plainLoop } from './plain-loop.ts';
+import { root, simulate } from './simulation.test-support.ts';
 
 useHarness();
 vi.setConfig({ testTimeout: 120_000 });
 
 const LORA = { rank: 2, alpha: 4, dropout: 0, targets: ['q_proj', 'v_proj', 'down_proj'] } satisfies LoraConfig;
 const PEOPLE = { ann: ['tea', 'bread', 'salt', 'ink'], bob: ['wood', 'corn', 'silk', 'sand', 'oats'] } as const;
+const MANNERS = ['soup', 'coal', 'lamp', 'rope'];
 const PLAN = { rounds: 2, steps: 2, batchSize: 2, learningRate: 5e-3 };
 const DPO = { task: 'dpo', dpo: { beta: 0.2, reference: 'start' }, evaluationId: 'manners', ...PLAN } as const;
 
@@ -65,7 +67,7 @@ const pairs = (things: readonly string[]): string =>
 
 async function startWithPairs(): Promise<Coordinator> {
   const file = join(await newDataDir(), 'manners.jsonl');
-  writeFileSync(file, pairs(['soup', 'coal', 'lamp', 'rope']));
+  writeFileSync(file, pairs(MANNERS));
   return start({ evaluations: [{ id: 'manners', title: 'Manners', file }] });
 }
 
@@ -145,6 +147,75 @@ test('a run starts from a PEFT adapter that is given', async () => {
   const { run, byFormulas } = await carriedOut(coordinator, { ...DPO, startAdapter });
   expect(run.adapter?.sha256).toBe(await byFormulas(vector, vector));
   expect(run.baseline?.lossNats).toBeCloseTo(Math.LN2, 5);
+});
+
+const { evaluationId: _, ...DPO_SETTINGS } = DPO;
+const DPO_RUN = { ...DPO_SETTINGS, template: 'plain' as const, maxSeqLength: 32, lora: LORA };
+
+/** The same people and pairs on one device, from an adapter. */
+async function simulated(
+  out: string,
+  adapter: string,
+  change: Parameters<typeof simulate>[1] = {},
+  options: Parameters<typeof simulate>[2] = {},
+) {
+  const from = (name: string, things: readonly string[]) => {
+    writeFileSync(join(root, `${name}.jsonl`), pairs(things));
+    return { from: `${name}.jsonl` };
+  };
+  return simulate(
+    out,
+    {
+      model: modelDir(),
+      adapter,
+      data: {
+        train: Object.entries(PEOPLE).map(([name, things]) => ({ ...from(name, things), clients: 1 })),
+        heldOut: from('manners', MANNERS),
+      },
+      clients: 2,
+      run: DPO_RUN,
+      ...change,
+    },
+    options,
+  );
+}
+
+test('a simulation from an adapter ends with the bits of the live run; everyone alone and all in one hand start there too', async () => {
+  const coordinator = await startWithPairs();
+  const directory = await peftDirectory(lively());
+  const startAdapter = await coordinator.addStartAdapter(directorySource(directory), { modelId: 'tiny', lora: LORA });
+  const { run } = await carriedOut(coordinator, { ...DPO, startAdapter });
+  const baselines = ['local', 'pooled'] as const;
+  const { record, results, failed } = await simulated('from-there', directory, { baselines: [...baselines] });
+  expect(failed).toEqual([]);
+  expect(record.adapter_sha256).toBe(startAdapter);
+  expect(results.map(({ kind }) => kind)).toEqual(['federated', 'local', 'local', 'pooled']);
+  const [federated] = results;
+  expect(federated?.adapter_sha256).toBe(run.adapter?.sha256);
+  expect(federated?.held_out?.rewards?.margin).toBeCloseTo(run.rounds.at(-1)?.evaluation?.rewards?.margin ?? 0, 6);
+  expect(federated?.held_out?.rewards?.margin).toBeGreaterThan(0);
+  for (const { cell, untuned } of results) {
+    const [first = ''] = readFileSync(join(root, 'from-there', cell, 'metrics.jsonl'), 'utf8').split('\n');
+    expect(JSON.parse(first)).toMatchObject({ round: -1, adapter_sha256: startAdapter });
+    expect(untuned?.lossNats).toBeCloseTo(Math.LN2, 5); // everyone's reference
+  }
+  // A client that is first drawn in a later round downloads the reference then.
+  const late = { perRound: 1, run: { ...DPO_RUN, rounds: 4, steps: 1 } };
+  const drawn = await simulated('later', join(directory, 'adapter_model.safetensors'), late);
+  expect(drawn.failed).toEqual([]);
+  expect(Math.min(...(drawn.results[0]?.client_steps ?? [0]))).toBeGreaterThan(0);
+});
+
+test('a simulation refuses an adapter that is not the one it began with, or does not fit', async () => {
+  const [begun, other] = [await peftDirectory(lively()), await peftDirectory(lively().map((w) => 2 * w))];
+  await simulated('begun', begun, {}, { only: [] });
+  writeFileSync(join(begun, 'adapter_model.safetensors'), readFileSync(join(other, 'adapter_model.safetensors')));
+  await expect(simulated('begun', begun)).rejects.toThrow(/another experiment \(the adapter to start from: got "/);
+  const misfit = await peftDirectory(lively({ ...LORA, alpha: 8 }), { ...LORA, alpha: 8 });
+  await expect(simulated('misfit', misfit)).rejects.toThrow(
+    /^adapter: .*: the adapter has rank 2, alpha 8, targets .*; the run has rank 2, alpha 4, /,
+  );
+  await expect(simulated('none', join(begun, 'nothing'))).rejects.toThrow(/^no such directory: /);
 });
 
 test('an adapter that does not fit is refused, saying what it is of', async () => {
