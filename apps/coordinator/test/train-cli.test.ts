@@ -221,8 +221,12 @@ describe('cotune train --task dpo', () => {
   it('refuses what would mean nothing', () => {
     const data = file('sft.jsonl', [{ prompt: 'a', response: 'b' }]);
     expect(train(['--data', data, '--beta', '0.2'])).toMatchObject({
-      code: 1,
+      code: 2,
       stderr: expect.stringContaining('--beta is of preference pairs: add --task dpo'),
+    });
+    expect(train(['--data', data, '--adapter', temp, '--rank', '4'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--rank is of a new adapter'),
     });
     const noPairs = train(['--data', data, '--task', 'dpo']);
     expect(noPairs.code).toBe(1);
@@ -244,19 +248,43 @@ describe('cotune train --out', () => {
     expect(result).toEqual({});
   });
 
-  it('starts anew where the model is another one than that of the checkpoint', async () => {
+  it('stops by Ctrl-C with 130, keeps its checkpoint from other work, and goes on to other numbers of steps', async () => {
     const other = join(temp, 'other-model');
-    const args = ['--data', row(), '--steps', '200', '--batch', '1', '--out', join(temp, 'changed'), '--model', other];
+    const out = join(temp, 'changed');
+    const checkpoint = join(out, 'checkpoint');
+    const log = join(temp, 'changed.jsonl');
+    const args = ['--data', row(), '--batch', '1', '--out', out, '--model', other, '--log', log, '--steps'];
     await writeTinyModel(other);
-    const killed = spawn(process.execPath, command(args), { env: env(), stdio: 'ignore' });
-    const ended = new Promise((resolve) => killed.once('exit', resolve));
-    while (!existsSync(join(temp, 'changed', 'checkpoint'))) await new Promise((resolve) => setTimeout(resolve, 5));
-    killed.kill('SIGKILL');
-    await ended;
+    const stopped = spawn(process.execPath, command([...args, '100000']), { env: env() });
+    let stdout = '';
+    stopped.stdout.on('data', (data) => {
+      stdout += data;
+    });
+    const ended = new Promise((resolve) => stopped.once('close', resolve));
+    while (!existsSync(checkpoint)) await new Promise((resolve) => setTimeout(resolve, 5));
+    stopped.kill('SIGINT');
+    expect(await ended).toBe(130);
+    const { steps, ...rest } = JSON.parse(stdout) as { steps: number };
+    expect(steps).toBeGreaterThan(0);
+    expect(rest).toMatchObject({ stopped: true, out });
+
+    const kept = readFileSync(checkpoint);
     await writeTinyModel(other, 'other-weights');
-    const { code, stderr } = train(args);
+    const refused = train([...args, '100000']);
+    expect(refused).toMatchObject({ code: 1, result: {} });
+    expect(refused.stderr).toMatch(
+      new RegExp(`^cotune: .*changed holds the checkpoint of .* after ${steps} steps`, 'm'),
+    );
+    expect(readFileSync(checkpoint).equals(kept)).toBe(true);
+    expect(logOf(log)).toHaveLength(steps);
+
+    await writeTinyModel(other);
+    const { code, stderr, result } = train([...args, String(steps + 2)]);
     expect(code, stderr).toBe(0);
-    expect(stderr).not.toContain('going on after step');
+    expect(stderr).toContain(`going on after step ${steps}, from the checkpoint`);
+    expect(result).toMatchObject({ steps: steps + 2, stopped: false });
+    expect(logOf(log)).toHaveLength(steps + 2);
+    expect(existsSync(checkpoint)).toBe(false);
   });
 });
 

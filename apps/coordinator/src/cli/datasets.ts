@@ -4,7 +4,7 @@ import { PRESETS, type Preset, type PresetFile, presetFileUrl } from '@cotune/fl
 import { Command } from 'commander';
 import { shownAddress } from '../data-source/address.ts';
 import { openDataSource, presetDirectory, presetFilePath, requirePreset } from '../data-source/open.ts';
-import { formatBytes, printResult } from './output.ts';
+import { formatBytes, printResult, UsageError } from './output.ts';
 
 /** `cotune datasets`: public data sets by name, and where their files are. */
 export function datasetsCommand(): Command {
@@ -15,6 +15,7 @@ export function datasetsCommand(): Command {
     .option('--json', 'print one JSON object')
     .action(async (id: string | undefined, options: { download?: boolean; json?: boolean }) => {
       if (id === undefined) {
+        if (options.download) throw new UsageError('--download fetches one data set: give its id');
         return printResult(options.json, { presets: PRESETS.map(describe) }, () => PRESETS.map(presetLine).join('\n'));
       }
       const preset = requirePreset(id);

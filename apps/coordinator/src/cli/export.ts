@@ -1,10 +1,10 @@
-import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { peftFiles } from '@cotune/kernels';
 import { Command } from 'commander';
 import { openAdapter, openModelFiles } from './model.ts';
 import { oneOf } from './options.ts';
 import { printResult } from './output.ts';
+import { requireWritable, writeWhole } from './write-files.ts';
 
 interface ExportOptions {
   model: string;
@@ -35,15 +35,15 @@ export function exportCommand(): Command {
     });
 }
 
-/** Writes a PEFT directory. */
+/** Writes a PEFT directory. Throws UserError. */
 export async function writePeft(
   directory: string,
   layout: Parameters<typeof peftFiles>[0],
   vector: Float32Array,
   baseModel: string,
 ): Promise<void> {
-  await mkdir(directory, { recursive: true });
+  await requireWritable(directory);
   for (const [name, content] of Object.entries(peftFiles(layout, vector, { baseModel }))) {
-    await writeFile(join(directory, name), content);
+    await writeWhole(join(directory, name), content);
   }
 }

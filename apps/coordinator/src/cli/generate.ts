@@ -31,7 +31,7 @@ export function generateCommand(): Command {
     .option('--template <id>', `put the prompt as training did: ${TEMPLATE_HELP}`, oneOf(TEMPLATE_CHOICES))
     .option('--max-tokens <n>', 'tokens to generate at most', integer(1), 128)
     .option('--temperature <t>', '0 = greedy', decimal(0), 0)
-    .option('--top-p <p>', 'nucleus sampling mass', decimal(0, 1), 1)
+    .option('--top-p <p>', 'nucleus sampling mass', decimal(1e-6, 1), 1)
     .option('--seed <n>', 'seed of the sampling', integer(0), 1)
     .option('--dtype <dtype>', 'weights of a Hugging Face directory: int8 or f32', oneOf(['int8', 'f32']), 'int8')
     .option('--software', 'allow a software adapter for a large model')

@@ -18,8 +18,9 @@ import { type Columns, columnMap, MAP_HELP } from './column-map.ts';
 import { loadTrainingData } from './data.ts';
 import { loadOnGpu, openGpuFor } from './model.ts';
 import { collect, integer, STATE_DIRECTORY } from './options.ts';
-import { formatBytes, jsonLog, note, printResult, progressBar, UserError } from './output.ts';
+import { formatBytes, note, printResult, progressBar, UserError } from './output.ts';
 import { DATA_SOURCES } from './row-files.ts';
+import { jsonLog, requireWritable } from './write-files.ts';
 
 interface JoinOptions {
   data: string[];
@@ -46,7 +47,7 @@ export function joinCommand(): Command {
     .option('--name <name>', 'how the operator sees this participant', participantName, hostname().slice(0, 80))
     .option('--rounds <n>', 'leave after this many accepted updates', integer(1))
     .option('--state-dir <dir>', 'resume tokens, unsent updates, cached models', STATE_DIRECTORY)
-    .option('--log <file>', 'JSONL, a row a training step')
+    .option('--log <file>', 'JSONL, a row a training step, after those that the file has')
     .option('--software', 'allow a software adapter for a large model')
     .option('--json', 'print one JSON object at the end')
     .action(runJoin);
@@ -64,10 +65,11 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
   let resumeToken = new TextDecoder().decode(await storage.get('resume-token')) || undefined;
   if (isOver(run)) {
     // Somebody who took part may ask again how it ended.
-    if (run.phase === 'finished' && resumeToken) return printEnd(options, run, 0);
+    if (run.phase === 'finished' && resumeToken) return printEnd(options, run, { accepted: 0, stopped: false });
     throw new UserError(`this run is ${run.phase}${run.reason ? ` (${run.reason})` : ''}: nobody can join it any more`);
   }
   for (const from of options.data) await requireDataSource(from, process.cwd());
+  await requireWritable(options.stateDir);
   const download = progressBar('downloading model');
   const directory = await cacheModel(new URL(offered.url, origin), join(options.stateDir, 'models'), download.transfer);
   download.end();
@@ -100,7 +102,7 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
     },
     () => resumeToken ?? token,
   );
-  const log = jsonLog(options.log);
+  const log = jsonLog(options.log, { append: true });
   let accepted = 0;
   let bar = progressBar('training');
   let leave: (() => void) | undefined;
@@ -150,7 +152,9 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
   socket.on('run:state', (view) => {
     final = view;
   });
+  let stopped = false;
   process.once('SIGINT', () => {
+    stopped = true;
     note('stopping after this step; press Ctrl-C again to leave at once');
     process.once('SIGINT', () => process.exit(130));
     participant.stop('discard').then(leave);
@@ -174,9 +178,10 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
     await Promise.race([finished, left]);
   } finally {
     socket.disconnect();
-    await log.close();
+    log.close();
   }
-  printEnd(options, final ?? run, accepted);
+  printEnd(options, final ?? run, { accepted, stopped });
+  if (stopped) process.exitCode = 130;
 }
 
 const TASKS = { sft: 'responses', dpo: 'preferences (DPO)' } as const satisfies Record<
@@ -188,12 +193,13 @@ function rewardNote(rewards: Rewards | undefined): string {
   return rewards ? `, margin ${rewards.margin.toFixed(3)}, accuracy ${rewards.accuracy.toFixed(2)}` : '';
 }
 
-function printEnd(options: JoinOptions, run: RunView, accepted: number): void {
-  const result = { run_id: run.runId, phase: run.phase, accepted, adapter_sha256: run.adapter?.sha256 ?? null };
+function printEnd(options: JoinOptions, run: RunView, own: { accepted: number; stopped: boolean }): void {
+  const result = { run_id: run.runId, phase: run.phase, ...own, adapter_sha256: run.adapter?.sha256 ?? null };
   printResult(
     options.json,
     result,
-    () => `${result.phase}: ${accepted} updates accepted; global adapter sha256 ${result.adapter_sha256}`,
+    () =>
+      `${result.phase}: ${own.stopped ? 'stopped after ' : ''}${own.accepted} updates accepted; global adapter sha256 ${result.adapter_sha256}`,
   );
 }
 

@@ -10,7 +10,7 @@ export const STATE_DIRECTORY = process.env.COTUNE_STATE_DIR ?? join(homedir(), '
 export function integer(minimum: number, maximum = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!Number.isInteger(value) || value < minimum || value > maximum) {
+    if (text.trim() === '' || !Number.isInteger(value) || value < minimum || value > maximum) {
       const range = maximum === Number.MAX_SAFE_INTEGER ? `≥ ${minimum}` : `from ${minimum} to ${maximum}`;
       throw new InvalidArgumentError(`Got "${text}", expected a whole number ${range}.`);
     }

@@ -1,6 +1,3 @@
-import { createWriteStream, type WriteStream } from 'node:fs';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Transfer } from '@cotune/kernels';
 
 /** A failure that the user can mend: printed as one sentence, exit code 1, no stack. */
@@ -11,17 +8,8 @@ export class UserError extends Error {
   }
 }
 
-/** Makes the directory and writes to it, so that hours of work do not end at its door. Throws UserError. */
-export async function requireWritable(directory: string): Promise<void> {
-  const probe = join(directory, '.cotune-probe');
-  try {
-    await mkdir(directory, { recursive: true });
-    await writeFile(probe, '');
-    await rm(probe);
-  } catch (error) {
-    throw new UserError(`cannot write to ${directory}: ${(error as Error).message}`);
-  }
-}
+/** The user asked for what makes no sense together: exit code 2. */
+export class UsageError extends UserError {}
 
 export interface ProgressBar {
   /** `done` of `total`, with a short note such as the loss. Time left is reckoned from the start unless it is given. */
@@ -93,30 +81,4 @@ export function note(message: string): void {
 /** The result, on stdout: one JSON line with --json, else text. */
 export function printResult(json: boolean | undefined, value: unknown, text: () => string): void {
   process.stdout.write(json ? `${JSON.stringify(value)}\n` : `${text()}\n`);
-}
-
-export interface JsonLog {
-  write(record: object): void;
-  close(): Promise<void>;
-}
-
-/** Appends records to a JSONL file; does nothing without a path. */
-export function jsonLog(path: string | undefined): JsonLog {
-  if (path === undefined) return { write() {}, close: async () => {} };
-  const stream: WriteStream = createWriteStream(path);
-  let failure: Error | undefined;
-  stream.on('error', (error) => {
-    failure = error;
-  });
-  return {
-    write(record) {
-      if (failure) throw new UserError(`cannot write the log ${path}: ${failure.message}`);
-      stream.write(`${JSON.stringify(record)}\n`);
-    },
-    close: () =>
-      new Promise((resolve, reject) => {
-        if (failure) return reject(new UserError(`cannot write the log ${path}: ${failure.message}`));
-        stream.end(() => resolve());
-      }),
-  };
 }

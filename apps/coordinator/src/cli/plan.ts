@@ -18,7 +18,7 @@ import {
 import { Command } from 'commander';
 import { openModelFiles, type WeightDtype } from './model.ts';
 import { decimal, integer, loraTargets, oneOf, TARGETS_HELP } from './options.ts';
-import { printResult, UserError } from './output.ts';
+import { formatBytes, note, printResult, UserError } from './output.ts';
 import { TASKS } from './train-options.ts';
 
 interface PlanOptions {
@@ -66,7 +66,7 @@ export function planCommand(): Command {
     .option('--dtype <dtype>', 'weights: int8 or f32', oneOf(['int8', 'f32']), 'int8')
     .option('--budget <GiB>', 'GPU memory for weights, adapter, optimiser and activations', decimal(0))
     .option('--binding <MiB>', 'largest binding of the adapter (cotune adapters tells)', decimal(1), 128)
-    .option('--tflops <n>', 'speed to reckon with, in TFLOP/s: adds time', decimal(0))
+    .option('--tflops <n>', 'speed to reckon with, in TFLOP/s: adds time', decimal(1e-6))
     .option('--json', 'print one JSON object')
     .action(runPlan);
 }
@@ -82,6 +82,8 @@ async function runPlan(options: PlanOptions): Promise<void> {
   const attention = options.attention === 'auto' ? auto : options.attention;
   const request = { dtype, precision, attention, seq, bindingBytes, task, ...terms };
   const batch = Math.max(leastRows(task), Math.floor(microBatch / seq));
+  if (microBatch < leastRows(task) * seq)
+    note(`--micro-batch ${microBatch} is less than the least of ${leastRows(task)} × ${seq} tokens, which is planned`);
   const plans = (['a', 'b'] as const).map((plan) => {
     const memory = planMemory(config, lora, { ...request, plan, batch });
     return { memory, flops: trainingFlops(config, lora, { seq, plan }) };
@@ -167,7 +169,7 @@ function table(plans: readonly Planned[], bindingBytes: number): string[] {
     ),
     row(
       'GFLOP a token',
-      plans.map(({ flops }) => (flops.total / 1e9).toFixed(2)),
+      plans.map(({ flops }) => digits(flops.total / 1e9)),
     ),
     ...warnings
       .slice(0, 1)
@@ -186,16 +188,21 @@ function verdict(
   const tokens = chosen.batch * chosen.seq;
   const within = budget === undefined ? '' : ` of ${budget} GiB`;
   const lines = [
-    `chosen: plan ${chosen.plan.toUpperCase()}, micro-batches of ${chosen.batch} × ${chosen.seq} tokens, ${(chosen.total / 2 ** 30).toFixed(2)} GiB${within}`,
-    `arithmetic: ${(flops.forward / 1e9).toFixed(2)} forward + ${(flops.backward / 1e9).toFixed(2)} backward` +
-      `${flops.recompute > 0 ? ` + ${(flops.recompute / 1e9).toFixed(2)} again` : ''} GFLOP a token`,
+    `chosen: plan ${chosen.plan.toUpperCase()}, micro-batches of ${chosen.batch} × ${chosen.seq} tokens, ${formatBytes(chosen.total)}${within}`,
+    `arithmetic: ${digits(flops.forward / 1e9)} forward + ${digits(flops.backward / 1e9)} backward` +
+      `${flops.recompute > 0 ? ` + ${digits(flops.recompute / 1e9)} again` : ''} GFLOP a token`,
   ];
   if (seconds) {
     lines.push(
-      `time at ${tflops} TFLOP/s: ${seconds.toFixed(2)} s a micro-batch, ${(tokens / seconds).toFixed(0)} tokens/s`,
+      `time at ${tflops} TFLOP/s: ${digits(seconds)} s a micro-batch, ${(tokens / seconds).toFixed(0)} tokens/s`,
     );
   }
   return lines;
+}
+
+/** Two decimals, or as many as show two digits. */
+function digits(value: number): string {
+  return value >= 0.1 || value === 0 ? value.toFixed(2) : value.toPrecision(2);
 }
 
 function mebibytes(bytes: number): string {

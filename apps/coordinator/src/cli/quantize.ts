@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import { openFiles, type WeightDtype } from './model.ts';
 import { oneOf } from './options.ts';
 import { formatBytes, printResult, progressBar, UserError } from './output.ts';
+import { requireWritable } from './write-files.ts';
 
 interface QuantizeOptions {
   from: string;
@@ -32,12 +33,16 @@ export function quantizeCommand(): Command {
         throw new UserError(`${options.out} already holds a model directory: choose another --out or remove it`);
       }
       const from = await openFiles(options.from);
+      await requireWritable(options.out);
       const bar = progressBar('quantising');
       const manifest = await quantizeModel(from, directorySink(options.out), {
         dtype: options.dtype,
         resume: directorySource(options.out),
         ...(existsSync(options.from) ? {} : { source: from.label }),
         onProgress: bar.transfer,
+      }).catch((error: NodeJS.ErrnoException) => {
+        if (error.syscall !== 'write' && error.syscall !== 'fsync') throw error;
+        throw new UserError(`cannot write to ${options.out}: ${error.message}`); // which does not name the file
       });
       bar.end();
       const bytes = manifest.shards.reduce((sum, shard) => sum + shard.bytes, 0);

@@ -6,7 +6,7 @@ import { quantizeModel } from '@cotune/kernels';
 import { directorySink, directorySource } from '@cotune/kernels/node';
 import { Command } from 'commander';
 import { type Coordinator, startCoordinator } from '../coordinator.ts';
-import { assets } from '../demo/assets.ts';
+import { assets, DEMO_MODEL_ID } from '../demo/assets.ts';
 import type { HeldOutFile } from '../evaluator/held-out.ts';
 import { countRows } from '../evaluator/row-counts.ts';
 import { createLog } from '../log.ts';
@@ -16,6 +16,7 @@ import { collect, integer } from './options.ts';
 import { note, progressBar, UserError } from './output.ts';
 import { runLines } from './run-lines.ts';
 import { readRunSettings } from './run-settings.ts';
+import { requireWritable } from './write-files.ts';
 
 interface ServeOptions {
   port: number;
@@ -76,10 +77,14 @@ export function serveCommand(): Command {
 }
 
 async function start(options: ServeOptions): Promise<Coordinator> {
+  await requireWritable(options.dataDir);
   const models = [];
   for (const dir of options.model ?? []) models.push(await offeredModel(dir, options.dataDir));
   const evaluations = [];
   for (const file of options.evaluation ?? []) evaluations.push(await heldOutFile(file, options.map));
+  const demo = options.demo ? [{ id: DEMO_MODEL_ID, title: 'of --demo' }] : [];
+  requireOneEach('--model', [...demo, ...models]);
+  requireOneEach('--evaluation', [...demo, ...evaluations]);
   return startCoordinator({
     dataDir: options.dataDir,
     port: options.port,
@@ -97,7 +102,7 @@ async function start(options: ServeOptions): Promise<Coordinator> {
 async function offeredModel(dir: string, dataDir: string): Promise<{ id: string; title: string; dir: string }> {
   await requireDirectory(dir);
   const title = basename(resolve(dir));
-  const id = slug(title);
+  const id = slug('--model', title);
   if (existsSync(join(dir, 'model.json'))) return { id, title, dir };
   const out = join(dataDir, 'models', id);
   if (!existsSync(join(out, 'model.json'))) {
@@ -144,15 +149,29 @@ async function heldOutFile(file: string, mapping: Columns | undefined): Promise<
   if (!existsSync(file)) throw new UserError(`no such file: ${file}`);
   const { sft, dpo } = await countRows({ file, mapping });
   if (sft === 0 && dpo === 0) throw new UserError(`no usable row or preference pair to evaluate on in ${file}`);
-  return { id: slug(basename(file)), title: basename(file), file: resolve(file), mapping };
+  return { id: slug('--evaluation', basename(file)), title: basename(file), file: resolve(file), mapping };
 }
 
-function slug(name: string): string {
-  return name
+/** The name in lower case, without extension, hyphens for everything but letters and digits. Throws UserError when none is left. */
+function slug(option: string, name: string): string {
+  const id = name
+    .normalize('NFC')
     .toLowerCase()
-    .replace(/\.[a-z0-9]+$/, '')
-    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/(?<=.)\.[a-z0-9]+$/, '')
+    .replace(/[^\p{L}\p{M}\p{N}]+/gu, '-')
     .replace(/^-|-$/g, '');
+  if (id === '')
+    throw new UserError(`${option} ${name}: its id is made of letters and digits, of which the name has none`);
+  return id;
+}
+
+/** Two of one id could not be told apart. */
+function requireOneEach(option: string, offered: readonly { readonly id: string; readonly title: string }[]): void {
+  for (const [i, { id, title }] of offered.entries()) {
+    const other = offered.slice(0, i).find((before) => before.id === id);
+    if (other)
+      throw new UserError(`${option} ${other.title} and ${title} both have the id "${id}": rename one of them`);
+  }
 }
 
 /** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */

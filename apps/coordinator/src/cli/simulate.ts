@@ -4,11 +4,12 @@ import { Command } from 'commander';
 import { openDataSource } from '../data-source/open.ts';
 import { type ExperimentConfig, parseExperiment } from '../simulation/config.ts';
 import { type ExperimentOutcome, runExperiment } from '../simulation/experiment.ts';
-import { EXPERIMENT_FILE } from '../simulation/records.ts';
-import { resultTable } from '../simulation/result-table.ts';
+import { EXPERIMENT_FILE, hasDiverged } from '../simulation/records.ts';
+import { keptLines, resultTable } from '../simulation/result-table.ts';
 import { orderWriter } from '../simulation/write-order.ts';
 import { integer } from './options.ts';
-import { formatDuration, note, printResult, progressBar, requireWritable, UserError } from './output.ts';
+import { formatDuration, note, printResult, progressBar, UserError } from './output.ts';
+import { requireWritable } from './write-files.ts';
 
 interface SimulateOptions {
   out?: string;
@@ -138,17 +139,19 @@ function conclude(
   { file, out, options }: { file: string; out: string; options: SimulateOptions },
 ): void {
   for (const { cell, reason } of failed) note(`${cell} failed: ${reason}`);
+  for (const line of keptLines(results)) note(line);
+  const diverged = results.filter(hasDiverged).map(({ cell }) => cell);
   if (stopped) {
     note(`stopped with ${left.length} of ${record.cells.length} cells left; go on with:`);
     note(`  cotune simulate ${file} --out ${out}${flagsOf(options)} --resume`);
   }
   const seconds = results.reduce((sum, result) => sum + result.seconds, 0);
-  printResult(options.json, { out, name: record.config.name, results, failed, left, seconds }, () =>
+  printResult(options.json, { out, name: record.config.name, results, failed, diverged, left, seconds }, () =>
     [
       resultTable(results),
       `${results.length} of ${record.cells.length} cells in ${formatDuration(seconds * 1000)}; ${join(out, EXPERIMENT_FILE)}`,
     ].join('\n'),
   );
   if (stopped) process.exitCode = 130;
-  else if (failed.length > 0) process.exitCode = 1;
+  else if (failed.length + diverged.length > 0) process.exitCode = 1;
 }

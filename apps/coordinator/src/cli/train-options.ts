@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { type Columns, columnMap, MAP_HELP } from './column-map.ts';
 import type { WeightDtype } from './model.ts';
 import { collect, decimal, integer, loraTargets, oneOf, TARGETS_HELP } from './options.ts';
-import { UserError } from './output.ts';
+import { UsageError } from './output.ts';
 import { DATA_SOURCES } from './row-files.ts';
 
 export const TEMPLATE_HELP = `${TEMPLATE_CHOICES.join(', ')} (chat: the one that the model brings)`;
@@ -96,16 +96,20 @@ export function withTrainOptions(command: Command): Command {
     .option('--json', 'print one JSON object at the end');
 }
 
-/** Refuses combinations that would silently mean something else. */
-export function checkTrainOptions({ data, map, tokens, task, beta, promptSeq }: TrainOptions): void {
-  if ((data === undefined) === (tokens === undefined)) throw new UserError('give either --data or --tokens');
-  if (tokens !== undefined && map !== undefined) throw new UserError('--map is of --data: tokens have no columns');
+/** Refuses combinations that would silently mean something else. Throws UsageError. */
+export function checkTrainOptions(options: TrainOptions, command: Command): void {
+  const { data, map, tokens, adapter, task, beta, promptSeq } = options;
+  if ((data === undefined) === (tokens === undefined)) throw new UsageError('give either --data or --tokens');
+  if (tokens !== undefined && map !== undefined) throw new UsageError('--map is of --data: tokens have no columns');
+  const shape = ['rank', 'alpha', 'targets'].find((name) => command.getOptionValueSource(name) === 'cli');
+  if (adapter !== undefined && shape)
+    throw new UsageError(`--${shape} is of a new adapter: that of --adapter keeps its own`);
   if (task === 'dpo') return;
   for (const [name, value] of [
     ['--beta', beta],
     ['--prompt-seq', promptSeq],
   ] as const) {
-    if (value !== undefined) throw new UserError(`${name} is of preference pairs: add --task dpo`);
+    if (value !== undefined) throw new UsageError(`${name} is of preference pairs: add --task dpo`);
   }
 }
 

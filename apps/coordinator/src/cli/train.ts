@@ -16,9 +16,10 @@ import { fileStorage } from '../participant/storage.ts';
 import { writePeft } from './export.ts';
 import { loadOnGpu, openAdapter, openGpuFor, openModelFiles, parameterCount, weightsIdentity } from './model.ts';
 import { STATE_DIRECTORY } from './options.ts';
-import { jsonLog, note, printResult, progressBar, requireWritable } from './output.ts';
+import { note, printResult, progressBar, UserError } from './output.ts';
 import { checkTrainOptions, type TrainOptions, trainerOptions, withTrainOptions } from './train-options.ts';
 import { openTask, type TaskStep } from './train-task.ts';
+import { jsonLog, requireWritable } from './write-files.ts';
 
 /** `cotune train`: LoRA training on this machine, no federation. */
 export function trainCommand(): Command {
@@ -26,8 +27,8 @@ export function trainCommand(): Command {
   return withTrainOptions(command).action(runTrain);
 }
 
-async function runTrain(options: TrainOptions): Promise<void> {
-  checkTrainOptions(options);
+async function runTrain(options: TrainOptions, command: Command): Promise<void> {
+  checkTrainOptions(options, command);
   if (options.out !== undefined) await requireWritable(options.out);
   const source = await openModelFiles(options.model, options.dtype);
   const task = await openTask(options, source);
@@ -50,9 +51,7 @@ async function runTrain(options: TrainOptions): Promise<void> {
 
   const log = jsonLog(options.log);
   const bar = progressBar('training');
-  const abort = new AbortController();
-  const stop = () => abort.abort();
-  process.once('SIGINT', stop);
+  const interrupt = interruption();
   const seen = createSummary();
   const weights = await weightsIdentity(options.model, source);
   const checkpoint = options.out === undefined ? undefined : storageSlot(fileStorage(options.out), 'checkpoint');
@@ -61,10 +60,11 @@ async function runTrain(options: TrainOptions): Promise<void> {
     order,
     store: checkpoint,
     context: JSON.stringify([weights, source.dtype, start.lora, trainerOptions(options)]),
-    signal: abort.signal,
+    signal: interrupt.signal,
+    onOther: (step) => refuseOther(options.out, step),
     onResumed: (step) => note(`going on after step ${step}, from the checkpoint in ${options.out}`),
     onRecovered: ({ message }, step) => note(`${message}; opened it again, going on after step ${step}`),
-    onStoreError: (error) => note(`cannot keep a checkpoint: ${(error as Error).message}`),
+    onStoreError: once((error) => note(`cannot keep checkpoints in ${options.out}: ${(error as Error).message}`)),
     onStep(step) {
       seen.add(step);
       log.write(logRow(step, options.lr));
@@ -72,21 +72,50 @@ async function runTrain(options: TrainOptions): Promise<void> {
     },
   });
   bar.end();
-  process.off('SIGINT', stop);
-  await log.close();
+  interrupt.off();
+  log.close();
   const vector = asHandedOn(start.vector, trained);
-  if (options.out) await writePeft(options.out, layout, vector, options.model);
   const done = seen.steps();
-  if (done === options.steps) await checkpoint?.delete();
-  else {
-    const kept = options.out ? '; the adapter so far was saved, and the same command goes on from there' : '';
-    note(`stopped after ${done} of ${options.steps} steps${kept}`);
-  }
-  const place = { parameters: layout.length, out: options.out ?? null };
-  printResult(options.json, { steps: done, examples: task.rows, ...seen.result(), ...place }, () => {
+  const stopped = done < options.steps;
+  const out = done > 0 ? options.out : undefined;
+  if (out) await writePeft(out, layout, vector, options.model);
+  if (!stopped) await checkpoint?.delete();
+  else if (out) note('the adapter so far was saved, and the same command goes on from there');
+  const place = { parameters: layout.length, out: out ?? null };
+  printResult(options.json, { steps: done, stopped, examples: task.rows, ...seen.result(), ...place }, () => {
     const what = options.task === 'dpo' ? 'pairs' : 'rows';
-    return `${seen.text()} in ${done} steps on ${task.rows} ${what}${options.out ? `; adapter in ${options.out}` : ''}`;
+    const taken = stopped ? `stopped after ${done} of ${options.steps} steps` : `${done} steps`;
+    const summary = done > 0 ? `${seen.text()} in ` : '';
+    return `${summary}${taken} on ${task.rows} ${what}${out ? `; adapter in ${out}` : ''}`;
   });
+  if (stopped) process.exitCode = 130;
+}
+
+/** The first Ctrl-C asks for the end after the step at hand, the second one ends the process. */
+function interruption() {
+  const abort = new AbortController();
+  const stop = () => {
+    if (abort.signal.aborted) process.exit(130);
+    note('\nstopping after this step; press Ctrl-C again to leave at once');
+    abort.abort();
+  };
+  process.on('SIGINT', stop);
+  return { signal: abort.signal, off: () => process.off('SIGINT', stop) };
+}
+
+function refuseOther(out: string | undefined, step: number): never {
+  throw new UserError(
+    `${out} holds the checkpoint of a training that was stopped after ${step} steps, with other settings or more steps than now: ` +
+      `repeat its command to go on, choose another --out, or remove ${join(out ?? '', 'checkpoint')} to start anew`,
+  );
+}
+
+function once<T>(work: (value: T) => void): (value: T) => void {
+  let done = false;
+  return (value) => {
+    if (!done) work(value);
+    done = true;
+  };
 }
 
 /** The start plus the update in single precision, as a federation of one client hands it on: so both give the same bits. */

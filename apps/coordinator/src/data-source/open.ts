@@ -60,7 +60,7 @@ async function requireFile(from: string, base: string): Promise<string> {
   if (info?.isFile()) return path;
   throw new UserError(
     info
-      ? `${path} is a directory, expected a data file`
+      ? `${path} is ${info.isDirectory() ? 'a directory' : 'no regular file (data is read more than once)'}, expected a data file`
       : `no such data file: ${path} (a file, demo, demo-test, preset:ID or an address)`,
   );
 }

@@ -15,10 +15,11 @@ export function httpSource(url: string, fetch: typeof globalThis.fetch = globalT
   const base = url.endsWith('/') ? url : `${url}/`;
   const request = async (name: string, init: RequestInit): Promise<Response | undefined> => {
     let response: Response;
+    const address = new URL(encodeURIComponent(name), base);
     try {
-      response = await fetch(new URL(encodeURIComponent(name), base), init);
+      response = await fetch(address, init);
     } catch (error) {
-      throw new ModelFileError('unreachable', name, `${base} could not be reached (${reasonOf(error)})`);
+      throw new ModelFileError('unreachable', name, `${address} could not be reached (${reasonOf(error)})`);
     }
     if (response.ok) return response;
     await response.body?.cancel();

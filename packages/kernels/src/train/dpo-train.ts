@@ -39,7 +39,7 @@ export async function trainPairs(
     if (!Number.isFinite(result.lossNats) || !Number.isFinite(result.gradNorm)) {
       throw new ModelError(
         'diverged',
-        `step ${step}: loss ${result.lossNats}, gradient norm ${result.gradNorm}: lower the learning rate`,
+        `step ${step + 1}: loss ${result.lossNats}, gradient norm ${result.gradNorm}: lower the learning rate`,
       );
     }
     onStep?.({ ...result, step, seconds: (performance.now() - started) / 1000 });

@@ -173,7 +173,7 @@ function requireFinite(adapter: Float32Array, step: number): void {
   if (at < 0) return;
   throw new ModelError(
     'diverged',
-    `step ${step}: weight ${at} of the adapter became ${adapter[at]}: lower the learning rate`,
+    `step ${step + 1}: weight ${at} of the adapter became ${adapter[at]}: lower the learning rate`,
   );
 }
 

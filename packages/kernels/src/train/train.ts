@@ -52,7 +52,7 @@ export async function train(
     if (!Number.isFinite(result.lossNats) || !Number.isFinite(result.gradNorm)) {
       throw new ModelError(
         'diverged',
-        `step ${step}: loss ${result.lossNats}, gradient norm ${result.gradNorm}: lower the learning rate`,
+        `step ${step + 1}: loss ${result.lossNats}, gradient norm ${result.gradNorm}: lower the learning rate`,
       );
     }
     const seconds = (performance.now() - started) / 1000;
