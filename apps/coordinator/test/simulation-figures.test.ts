@@ -1,5 +1,8 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { simulate } from './simulation.test-support.ts';
+import { METRICS_FILE, roundRecord } from '../src/simulation/records.ts';
+import { root, simulate } from './simulation.test-support.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -12,4 +15,16 @@ test('where the model is kept in every round, the figures are those of the model
   expect(failed).toEqual([]);
   expect(results[0]?.untuned?.rows).toBe(4);
   expect(results[0]?.held_out).toEqual(results[0]?.untuned);
+  expect(results[0]).toMatchObject({ kept_rounds: 2, client_steps: [0, 0] });
+  const note = expect.stringContaining('The model was kept: ');
+  expect(results[0]?.kept_note).toEqual(note);
+  const lines = readFileSync(join(root, 'kept', 'fedadam-seed1', METRICS_FILE), 'utf8')
+    .trim()
+    .split('\n');
+  const rounds = lines.map((line) => roundRecord.parse(JSON.parse(line)));
+  expect(rounds.map(({ round, kept, note }) => ({ round, kept, note }))).toEqual([
+    { round: -1, kept: false, note: null },
+    { round: 0, kept: true, note },
+    { round: 1, kept: true, note },
+  ]);
 });

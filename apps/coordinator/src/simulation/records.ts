@@ -12,6 +12,8 @@ export const RESULT_FILE = 'result.json';
 export const EXPERIMENT_FILE = 'experiment.json';
 /** In a cell's directory while it is under way: what is resumed from. */
 export const STATE_DIRECTORY = 'state';
+/** In `state`: of which experiment it is. */
+export const IDENTITY_FILE = 'experiment.sha256';
 
 const count = z.number().int().nonnegative();
 
@@ -37,6 +39,13 @@ export const roundRecord = z.object({
   bytes_up: count,
   bytes_down: count,
   update_norms: z.array(z.number()),
+  /**
+   * The round changed nothing. With clients that trained their updates could not be used, and loss and norms are of updates that were
+   * thrown away; without, nobody was drawn, as it is meant for a client alone.
+   */
+  kept: z.boolean().default(false),
+  /** Why the model was kept, or the round tried again, in a sentence. */
+  note: z.string().nullable().default(null),
   adapter_sha256: z.string().nullable(),
   seconds: z.number().nonnegative(),
 });
@@ -61,11 +70,19 @@ export const cellResult = z.object({
   adapter_sha256: z.string(),
   /** Optimiser steps that each client took in all rounds and that counted, by ordinal; of a client alone that is never drawn 0. */
   client_steps: z.array(count).default([]),
+  /** Rounds in which clients trained, but the model was kept, since what they trained could not be used. */
+  kept_rounds: count.default(0),
+  /** Why, of the last of these. */
+  kept_note: z.string().nullable().default(null),
   /** Of the experiment that the cell is one of (`experimentIdentity`); the results of another one are refused. */
   experiment_sha256: z.string().default(''),
   seconds: z.number().nonnegative(),
 });
 export type CellResult = z.infer<typeof cellResult>;
+
+/** Whether no round at all could be used: the adapter is the untuned one, and its figures say nothing of the algorithm. */
+export const hasDiverged = ({ kept_rounds, client_steps }: Pick<CellResult, 'kept_rounds' | 'client_steps'>): boolean =>
+  kept_rounds > 0 && client_steps.every((steps) => steps === 0);
 
 /** `experiment.json`. What the same output directory must agree with before it is gone on with, and what ran it. */
 export const experimentRecord = z.object({

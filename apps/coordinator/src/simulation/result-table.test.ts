@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { CellResult } from './records.ts';
-import { resultTable } from './result-table.ts';
+import { keptLines, resultTable } from './result-table.ts';
 
 const cell = (name: string, kind: CellResult['kind'], seed: number, lossNats: number): CellResult => ({
   cell: name,
@@ -15,6 +15,8 @@ const cell = (name: string, kind: CellResult['kind'], seed: number, lossNats: nu
   held_out: { lossNats, accuracy: 0.5, rows: 1, labelTokens: 1 },
   adapter_sha256: '',
   client_steps: [1],
+  kept_rounds: 0,
+  kept_note: null,
   experiment_sha256: '',
   seconds: 2,
 });
@@ -52,4 +54,28 @@ test('a seed without a figure is told, and a client without one leaves its seed 
   const lines = table.split('\n').map((line) => line.trim().split(/ {2,}/));
   expect(lines[2]?.slice(0, 3)).toEqual(['fedavg', '2', '1.0000 (n 1)']);
   expect(lines[3]?.slice(0, 3)).toEqual(['local', '4', '6.0000 (n 1)']);
+});
+
+test('a cell that diverged lends nobody the figures of the untuned model, and is named with the reason', () => {
+  const kept = (one: CellResult, kept_rounds: number, client_steps: number[]): CellResult => ({
+    ...one,
+    ...{ kept_rounds, kept_note: 'The model was kept: it is not finite.', client_steps },
+  });
+  const results = [
+    kept(cell('fedadam-seed1', 'federated', 1, 4), 1, [0]),
+    kept(cell('fedavg-seed1', 'federated', 1, 3), 1, [2]),
+    cell('fedavg-seed2', 'federated', 2, 2),
+    kept(cell('fedadam-seed2', 'federated', 2, 1), 0, [0]), // nobody was drawn
+  ].map((one) => ({ ...one, rounds: 3 }));
+  const lines = resultTable(results)
+    .split('\n')
+    .map((line) => line.trim().split(/ {2,}/));
+  expect(lines.slice(2).map((line) => line.slice(0, 3))).toEqual([
+    ['fedadam', '2', '1.0000 (n 1)'],
+    ['fedavg', '2', '2.5000 ± 0.7071'],
+  ]);
+  expect(keptLines(results)).toEqual([
+    'fedadam-seed1 diverged: 1 of 3 rounds kept the model, and none changed it. The model was kept: it is not finite.',
+    'fedavg-seed1: 1 of 3 rounds kept the model. The model was kept: it is not finite.',
+  ]);
 });

@@ -1,5 +1,5 @@
 import { mean, spreadOf } from '../report/statistics.ts';
-import type { CellResult } from './records.ts';
+import { type CellResult, hasDiverged } from './records.ts';
 
 /** What all cells of one algorithm or baseline have in common. */
 const groupOf = ({ cell, kind }: CellResult): string => (kind === 'federated' ? cell.replace(/-seed\d+$/, '') : kind);
@@ -48,6 +48,19 @@ export function resultTable(results: readonly CellResult[]): string {
     .join('\n');
 }
 
+/** A sentence for each cell whose clients trained in vain in some rounds, or in all. */
+export function keptLines(results: readonly CellResult[]): string[] {
+  return results.filter(({ kept_rounds }) => kept_rounds > 0).map((result) => `${result.cell}${keptText(result)}`);
+}
+
+/** ` diverged: 3 of 3 rounds kept the model, …` */
+export function keptText(result: Pick<CellResult, 'kept_rounds' | 'kept_note' | 'client_steps' | 'rounds'>): string {
+  const { kept_rounds, kept_note, rounds } = result;
+  const many = `${kept_rounds} of ${rounds} rounds kept the model`;
+  const what = hasDiverged(result) ? ` diverged: ${many}, and none changed it` : `: ${many}`;
+  return `${what}.${kept_note === null ? '' : ` ${kept_note}`}`;
+}
+
 const seedsOf = (results: readonly CellResult[]): CellResult[][] =>
   [...new Set(results.map(({ seed }) => seed))].map((seed) => results.filter((result) => result.seed === seed));
 
@@ -55,9 +68,9 @@ const seedsOf = (results: readonly CellResult[]): CellResult[][] =>
 const untunedBySeed = (results: readonly CellResult[], { of }: (typeof COLUMNS)[number]) =>
   seedsOf(results).map(([first]) => (first ? of({ ...first, held_out: first.untuned }) : undefined));
 
-/** None where a cell has no figure: a mean of the others would flatter. */
+/** None where a cell has no figure, or diverged: a mean of the others would flatter. */
 function values(results: readonly CellResult[], of: (result: CellResult) => number | undefined): number[] {
-  const found = results.flatMap((result) => of(result) ?? []);
+  const found = results.flatMap((result) => (hasDiverged(result) ? [] : (of(result) ?? [])));
   return found.length === results.length ? found : [];
 }
 

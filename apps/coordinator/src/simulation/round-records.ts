@@ -1,5 +1,5 @@
 import { algorithmOf, encodedBytes, type RoundSummary, type RunState, roundLearningRate } from '@cotune/fl-core';
-import type { RoundRecord } from './records.ts';
+import type { CellResult, RoundRecord } from './records.ts';
 
 /** The lines of `metrics.jsonl` that a run's state amounts to; the same after a restart. `length`: values of an adapter. */
 export function roundRecords(state: RunState, startSha256: string | null, length: number): RoundRecord[] {
@@ -16,6 +16,8 @@ export function roundRecords(state: RunState, startSha256: string | null, length
     bytes_up: 0,
     bytes_down: 0,
     update_norms: [],
+    kept: false,
+    note: null,
     adapter_sha256: startSha256,
     seconds: (startedMs - state.createdAtMs) / 1000,
   };
@@ -25,8 +27,15 @@ export function roundRecords(state: RunState, startSha256: string | null, length
 /** Optimiser steps that each client took in all rounds, of the updates that counted. */
 export function clientSteps({ config, history, participants }: RunState): number[] {
   const rounds = (participantId: string) =>
-    history.filter(({ received }) => received.some((update) => update.participantId === participantId)).length;
+    history.filter(({ kept, received }) => !kept && received.some((update) => update.participantId === participantId))
+      .length;
   return participants.map(({ participantId }) => rounds(participantId) * config.steps);
+}
+
+/** Rounds in which clients trained in vain, and why the last of them kept the model. */
+export function keptRounds(rounds: readonly RoundRecord[]): Pick<CellResult, 'kept_rounds' | 'kept_note'> {
+  const lost = rounds.filter(({ kept, clients }) => kept && clients.length > 0);
+  return { kept_rounds: lost.length, kept_note: lost.at(-1)?.note ?? null };
 }
 
 function recordOf(summary: RoundSummary, state: RunState, length: number): RoundRecord {
@@ -66,6 +75,8 @@ function recordOf(summary: RoundSummary, state: RunState, length: number): Round
     bytes_up: received.reduce((sum, { bytes }) => sum + bytes, 0),
     bytes_down: summary.sampled.length * down,
     update_norms: received.map(({ updateNorm }) => updateNorm),
+    kept: summary.kept,
+    note: summary.note,
     adapter_sha256: summary.adapterSha256,
     seconds: ((summary.publishedAtMs ?? summary.startedAtMs) - summary.startedAtMs) / 1000,
   };

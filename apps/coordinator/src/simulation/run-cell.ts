@@ -14,8 +14,8 @@ import { requireSame } from './experiment-record.ts';
 import { federate } from './federate.ts';
 import type { Federation } from './federation.ts';
 import { finalFigures } from './final-figures.ts';
-import { type CellResult, cellResult, METRICS_FILE, RESULT_FILE, STATE_DIRECTORY } from './records.ts';
-import { clientSteps, roundRecords } from './round-records.ts';
+import { type CellResult, cellResult, IDENTITY_FILE, METRICS_FILE, RESULT_FILE, STATE_DIRECTORY } from './records.ts';
+import { clientSteps, keptRounds, roundRecords } from './round-records.ts';
 import { parseWritten } from './written-json.ts';
 
 export interface CellWork extends Pick<Federation, 'stop' | 'checkpointEveryMs' | 'onNotice' | 'onStep' | 'onJob'> {
@@ -29,9 +29,6 @@ export interface CellWork extends Pick<Federation, 'stop' | 'checkpointEveryMs' 
   /** Steps of this cell that need not be taken any more, told when it begins, and its rounds. */
   onProgress(done: { readonly steps: number; readonly rounds: number }): void;
 }
-
-/** In `state`: of which experiment it is. */
-const IDENTITY_FILE = 'experiment.sha256';
 
 /**
  * The result of a cell that is done; undefined while it is not. Throws UserError when it, or what a cell under way left, is
@@ -114,6 +111,7 @@ export async function runCell(dir: string, cell: Cell, work: CellWork): Promise<
     held_out: heldOut && (await finalFigures(federated, (vector) => engine.evaluate(vector, heldOut))),
     adapter_sha256: state.adapter?.sha256 ?? '',
     client_steps: clientSteps(state),
+    ...keptRounds(records),
     experiment_sha256: work.identity,
     seconds: records.reduce((sum, { seconds }) => sum + seconds, 0),
   };
