@@ -1,6 +1,6 @@
 import { jsonText } from './conversation.ts';
 import { DataError } from './error.ts';
-import type { DataRecord } from './records.ts';
+import { AMBIGUOUS, type DataRecord } from './records.ts';
 
 /** Which columns to read, when the file's own names say nothing. Names match without regard to case. */
 export interface ColumnMapping {
@@ -63,7 +63,7 @@ export function columnSet(names: readonly string[] = []): ReadonlySet<string> {
   return new Set(names.map((name) => name.trim().toLowerCase()));
 }
 
-/** The values of the columns that rows keep, as text, under the names that were asked for; missing values are left out. */
+/** The values of the columns that rows keep, as text, under the names that were asked for; missing and ambiguous values are left out. */
 export function keptColumns(
   fields: ReadonlyMap<string, unknown>,
   names: readonly string[],
@@ -72,7 +72,8 @@ export function keptColumns(
   const kept: [string, string][] = [];
   for (const name of names) {
     const value = fields.get(name.trim().toLowerCase());
-    if (value === undefined || value === null) continue;
+    if (value === undefined || value === null || value === AMBIGUOUS) continue;
+    if (typeof value === 'number' && !Number.isFinite(value)) continue; // tables have NaN where a number is missing
     const text = typeof value === 'object' ? jsonText(value) : String(value);
     if (text !== undefined) kept.push([name, text]);
   }

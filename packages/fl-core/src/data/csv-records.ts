@@ -1,4 +1,13 @@
-import { type DataRecord, isBlank, lineEndOf, MAX_RECORD_BYTES, RETURN, type Records, recordText } from './records.ts';
+import {
+  AMBIGUOUS,
+  type DataRecord,
+  isBlank,
+  lineEndOf,
+  MAX_RECORD_BYTES,
+  RETURN,
+  type Records,
+  recordText,
+} from './records.ts';
 
 const QUOTE = 34;
 
@@ -33,9 +42,18 @@ export function readCsv(bytes: Uint8Array, delimiter: Delimiter): Records & { re
     else if (values.length !== columns.length) {
       records.push({ line, reason: `has ${values.length} fields, expected ${columns.length}` });
     } else if (values.every((value) => value.trim() === '')) emptyRows++;
-    else records.push({ line, fields: Object.fromEntries(columns.map((name, i) => [name, values[i]])) });
+    else records.push({ line, fields: fieldsOf(columns, values) });
   }
   return { records, emptyRows, columns: columns ?? [] };
+}
+
+/** A record's cells by column; AMBIGUOUS where columns of one name differ. */
+function fieldsOf(columns: readonly string[], values: readonly string[]): Readonly<Record<string, unknown>> {
+  const fields = new Map<string, unknown>();
+  for (const [i, name] of columns.entries()) {
+    fields.set(name, fields.has(name) && fields.get(name) !== values[i] ? AMBIGUOUS : values[i]);
+  }
+  return Object.fromEntries(fields);
 }
 
 /** Fields of one record, whose quoted fields are known to be closed. A quote inside an unquoted field is itself. */

@@ -38,7 +38,19 @@ describe('encodings', () => {
       });
       expect((await summary(joined(utf16(text, bigEndian), Uint8Array.of(7)), 'a.jsonl')).kept).toEqual(['Ä 🙂']);
     }
-    await expect(parse(utf16('prompt,response\np,r'), 'a.csv')).rejects.toThrow(/UTF-16 without a byte order mark/);
+    for (const bigEndian of [false, true]) {
+      const refused = parse(utf16('prompt,response\np,r\nq,s', bigEndian), 'a.csv');
+      await expect(refused).rejects.toThrow(/UTF-16 without a byte order mark/);
+    }
+  });
+
+  it('loses only the rows in UTF-16 of a file in UTF-8, however few rows it has', async () => {
+    const foreign = utf16(line('ä'.repeat(2000)));
+    const rows = [utf8(line('a')), utf8(line('b')), utf8(line('c'))];
+    for (let at = 0; at <= rows.length; at++) {
+      const file = joined(...[...rows.slice(0, at), foreign, ...rows.slice(at)].flatMap((each) => [each, '\n']));
+      expect(await summary(file, 'a.jsonl')).toEqual({ kept: ['a', 'b', 'c'], lost: [`${at + 1} is not valid UTF-8`] });
+    }
   });
 
   it('ends lines at CR where there is no LF, and not inside quotes', async () => {
@@ -177,7 +189,7 @@ describe('rows', () => {
       { messages: [{ role: secret, content: secret }] },
       { messages: [{ role: 'user', content: secret }] },
       { prompt: secret, chosen: secret, rejected: secret },
-      { instruction: secret, input: 5, output: secret },
+      { instruction: secret, input: [secret], output: secret },
       { colour: secret },
       secret,
     ];

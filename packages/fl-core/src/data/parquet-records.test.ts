@@ -45,6 +45,17 @@ describe('Parquet', () => {
       { prompt: 'c', response: '2', line: 3, columns: {} },
     ]);
     expect(kept.rejected).toEqual([{ line: 2, reason: 'has no text' }]);
+    const scored = [0.5, Number.NaN, Number.POSITIVE_INFINITY].map((label, i) => ({
+      text: `t${i}`,
+      label,
+      score: label,
+    }));
+    const finite = await parseDataset(parquetOf(scored), { fileName: 'a.parquet' });
+    expect(finite.rows).toEqual([{ prompt: 't0', response: '0.5', line: 1 }]);
+    expect(finite.rejected).toEqual([2, 3].map((line) => ({ line, reason: 'label is not a finite number' })));
+    const only = { keepColumns: ['score'], mapping: { prompt: 'text', response: 'text' } };
+    const scores = (await parseDataset(parquetOf(scored), { fileName: 'a.parquet', ...only })).rows;
+    expect(scores.map(({ columns }) => columns)).toEqual([{ score: '0.5' }, {}, {}]);
   });
 
   it('rejects a row whose text is not UTF-8, and a row group that is damaged, and keeps the rest', async () => {

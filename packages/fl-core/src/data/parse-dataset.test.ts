@@ -57,11 +57,49 @@ describe('formats', () => {
   });
 
   it.each([
+    [{ instruction: 1, output: 2 }, '1', '2'],
+    [{ instruction: 'Square.', input: 3, output: 9 }, 'Square. 3', '9'],
+    [{ question: 1, answer: true }, '1', 'true'],
+  ])('reads numbers as text: %j', async (record, prompt, response) => {
+    expect((await parse(JSON.stringify(record), 'a.jsonl')).rows).toEqual([{ prompt, response, line: 1 }]);
+  });
+
+  it.each([
+    ['{"question":"q","answer":1e400}', 'answer is not a finite number'],
+    ['{"question":-1e400,"answer":"a"}', 'question is not a finite number'],
+    ['{"instruction":"i","input":1e400,"output":"o"}', 'input is not a finite number'],
+    ['{"prompt":"p","response":"r","Response":"s"}', 'response is there more than once, with different values'],
+  ])('rejects %s', async (record, reason) => {
+    const { rows, rejected } = await parse(`${record}\n{"prompt":"p","response":"r","Response":"r"}`, 'a.jsonl');
+    expect(rejected).toEqual([{ line: 1, reason }]);
+    expect(rows).toEqual([{ prompt: 'p', response: 'r', line: 2 }]);
+  });
+
+  it.each(['output,output', 'output,Output', ' output , OUTPUT'])(
+    'reads columns %s where they agree',
+    async (twice) => {
+      const file = `instruction,${twice},,\na,b,b,1,2\nc,d,e,,\nf,g,,,`;
+      const { rows, rejected } = await parse(file, 'a.csv');
+      expect(rows).toEqual([{ prompt: 'a', response: 'b', line: 2 }]);
+      const reason = 'output is there more than once, with different values';
+      expect(rejected).toEqual([3, 4].map((line) => ({ line, reason })));
+      const kept = await parseDataset(new TextEncoder().encode(file), {
+        fileName: 'a.csv',
+        keepColumns: ['output'],
+        mapping: { prompt: 'instruction', response: 'instruction' },
+      });
+      expect(kept.rows.map(({ columns }) => columns)).toEqual([{ output: 'b' }, {}, {}]);
+    },
+  );
+
+  it.each([
     [{ prompt: 'p', response: '' }, 'response is empty'],
     [{ prompt: ' \n', response: 'r' }, 'prompt is empty'],
     [{ prompt: 'p', response: null }, 'has no response'],
     [{ prompt: 'p', response: { deep: 1 } }, 'response is not text'],
-    [{ instruction: 'i', input: 5, output: 'o' }, 'input is not text'],
+    [{ instruction: 'i', input: { a: 1 }, output: 'o' }, 'input is not text'],
+    [{ instruction: 'i', context: ['c'], response: 'o' }, 'context is not text'],
+    [{ instruction: ['i'], output: 'o' }, 'instruction is not text'],
     [{ prompt: 'p', chosen: 'c', rejected: 'r' }, 'preference pair'],
     [{ text: ' ' }, 'text is empty'],
     [{ text: ['a'] }, 'text is not text'],

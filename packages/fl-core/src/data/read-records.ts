@@ -115,13 +115,13 @@ function readLayout(utf8: Uint8Array, layout: Layout): Records {
   }
 }
 
-/** A NUL byte or two in a file of a known text kind is a bad row; many, or any elsewhere, are another kind of file. */
+/** NUL bytes in a few lines of a file of a known text kind are bad rows; in most lines, or any elsewhere, another kind of file. */
 function refuseBinary(utf8: Uint8Array, fileName: string, extension: string): void {
   const head = utf8.subarray(0, 1024);
   const nuls = head.filter((byte) => byte === 0).length;
   const text = TEXT_EXTENSIONS.includes(extension);
   const zip = utf8[0] === 0x50 && utf8[1] === 0x4b;
-  if (!zip && nuls <= (text ? head.length / 8 : 0)) return;
+  if (!zip && (nuls === 0 || (text && (nuls <= head.length / 8 || !mostLinesHoldNuls(utf8))))) return;
   const got = zip
     ? 'a zip archive or spreadsheet'
     : text
@@ -131,4 +131,20 @@ function refuseBinary(utf8: Uint8Array, fileName: string, extension: string): vo
     'unsupported-format',
     `${fileName}: got ${got}, expected JSON, JSONL, CSV, TSV, Parquet or plain text in UTF-8; export it as one of these`,
   );
+}
+
+/** Of the first lines: a row in another encoding has many NULs too, and costs only itself. */
+function mostLinesHoldNuls(bytes: Uint8Array): boolean {
+  const head = bytes.subarray(0, 65_536);
+  const lineEnd = lineEndOf(head);
+  let holding = 0;
+  let others = 0;
+  for (let start = 0; start < head.length; ) {
+    const found = head.indexOf(lineEnd, start);
+    const line = head.subarray(start, found === -1 ? head.length : found);
+    if (line.includes(0)) holding++;
+    else if (!isBlank(line)) others++;
+    start += line.length + 1;
+  }
+  return holding > others;
 }

@@ -15,6 +15,9 @@ export interface Records {
 /** Longer records are rejected: they are nearly always a damaged file, and would stall a page. */
 export const MAX_RECORD_BYTES = 2 ** 20;
 
+/** Stands for what columns of one name hold where they differ: nobody can say which is meant. */
+export const AMBIGUOUS = Symbol('columns of one name that differ');
+
 export const NEWLINE = 10;
 export const RETURN = 13;
 

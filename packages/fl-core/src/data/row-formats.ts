@@ -1,4 +1,5 @@
 import { type Dialogue, dialogueOf, jsonText, readTurns, type Turn } from './conversation.ts';
+import { AMBIGUOUS } from './records.ts';
 
 /** A prompt and the response that is to be learnt, with the turns before them, or why the record holds none. */
 export type RowText = Dialogue | { readonly reason: string };
@@ -6,9 +7,14 @@ export type RowText = Dialogue | { readonly reason: string };
 /** A record's fields under lower-case names. */
 export type Fields = ReadonlyMap<string, unknown>;
 
-/** A record's fields as formats look for them. */
+/** A record's fields as formats look for them; AMBIGUOUS under a name that several have with different values. */
 export function lowerCase(record: Readonly<Record<string, unknown>>): Fields {
-  return new Map(Object.entries(record).map(([name, value]) => [name.trim().toLowerCase(), value]));
+  const fields = new Map<string, unknown>();
+  for (const [name, value] of Object.entries(record)) {
+    const lower = name.trim().toLowerCase();
+    fields.set(lower, fields.has(lower) && fields.get(lower) !== value ? AMBIGUOUS : value);
+  }
+  return fields;
 }
 
 export interface RowFormat {
@@ -70,7 +76,7 @@ const alpaca: RowFormat = {
     const read = readPair(fields, 'instruction', fields.has('output') ? 'output' : 'response');
     if ('reason' in read) return read;
     const question = instructionOf(fields);
-    if (question === undefined) return { reason: 'input is not text' };
+    if (question === undefined) return { reason: missing(...inputOf(fields)) };
     const history = historyOf(fields.get('history'));
     if (history === undefined) return { reason: 'history is not a list of questions and answers' };
     const system = fields.get('system');
@@ -80,12 +86,17 @@ const alpaca: RowFormat = {
   },
 };
 
-/** An Alpaca record's question; undefined when its input is no text. */
+/** An Alpaca record's question; undefined when its instruction or its input is no text. */
 export function instructionOf(fields: Fields): string | undefined {
-  const instruction = fields.get('instruction');
-  const input = fields.get('input') ?? fields.get('context') ?? '';
+  const instruction = plainText(fields.get('instruction'));
+  const input = plainText(inputOf(fields)[1] ?? '');
   if (typeof instruction !== 'string' || typeof input !== 'string') return undefined;
   return input.trim() === '' ? instruction : `${instruction} ${input}`;
+}
+
+function inputOf(fields: Fields): [name: string, value: unknown] {
+  const name = ['input', 'context'].find((one) => fields.get(one) !== undefined && fields.get(one) !== null) ?? 'input';
+  return [name, fields.get(name)];
 }
 
 /** Earlier questions and answers as LLaMA-Factory's Alpaca files have them: pairs of texts. */
@@ -144,7 +155,7 @@ const preference: RowFormat = {
 };
 
 /** Text to be learnt as it is: no prompt, and so no template. */
-const plainText: RowFormat = {
+const textAlone: RowFormat = {
   label: 'text alone',
   matches: (fields) => TEXTS.some((name) => fields.has(name)),
   read(fields) {
@@ -167,7 +178,7 @@ export const ROW_FORMATS = {
   'input-output': pair('input and output', ['input'], ['output', 'response']),
   classification: pair('text and label', ['text', 'sentence', 'headline', 'tweet'], ['label', 'sentiment', 'class']),
   code: pair('task and code', ['text'], ['code']),
-  text: plainText,
+  text: textAlone,
 } as const satisfies Readonly<Record<string, RowFormat>>;
 
 export type RowFormatId = keyof typeof ROW_FORMATS;
@@ -178,12 +189,9 @@ export function rowFormatOf(fields: Fields): RowFormatId | undefined {
   return ids.find((id) => ROW_FORMATS[id].matches(fields));
 }
 
-/** Two fields as prompt and response; numbers and booleans (class labels) become text. */
+/** Two fields as prompt and response. */
 export function readPair(fields: Fields, promptField: string, responseField: string): RowText {
-  const [prompt, response] = [promptField, responseField].map((name) => {
-    const value = fields.get(name);
-    return typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint' ? String(value) : value;
-  });
+  const [prompt, response] = [promptField, responseField].map((name) => plainText(fields.get(name)));
   if (typeof prompt !== 'string') return { reason: missing(promptField, prompt) };
   if (typeof response !== 'string') return { reason: missing(responseField, response) };
   if (prompt.trim() === '') return { reason: `${promptField} is empty` };
@@ -191,6 +199,14 @@ export function readPair(fields: Fields, promptField: string, responseField: str
   return { prompt, response };
 }
 
+/** A value as text where it can be one: finite numbers and booleans (class labels) become text, others stay. */
+function plainText(value: unknown): unknown {
+  const plain = typeof value === 'number' ? Number.isFinite(value) : ['boolean', 'bigint'].includes(typeof value);
+  return plain ? String(value) : value;
+}
+
 function missing(name: string, value: unknown): string {
+  if (value === AMBIGUOUS) return `${name} is there more than once, with different values`;
+  if (typeof value === 'number' && !Number.isFinite(value)) return `${name} is not a finite number`;
   return value === undefined || value === null ? `has no ${name}` : `${name} is not text`;
 }
