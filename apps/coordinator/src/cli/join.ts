@@ -1,7 +1,15 @@
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { algorithmOf, createParticipant, FlError, type Rewards, rowCount, storageSlot } from '@cotune/fl-core';
+import {
+  algorithmOf,
+  createParticipant,
+  FlError,
+  localTerms,
+  type Rewards,
+  rowCount,
+  storageSlot,
+} from '@cotune/fl-core';
 import { clientInfo, isOver, type ModelRef, modelRef, type RunView, runView } from '@cotune/fl-core/protocol';
 import { adapterLayout, createTrainerHost, openModelDirectory } from '@cotune/kernels';
 import { directorySource, fileTuningStore } from '@cotune/kernels/node';
@@ -74,7 +82,7 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
   const directory = await cacheModel(new URL(offered.url, origin), join(options.stateDir, 'models'), download.transfer);
   download.end();
   const source = await openModelDirectory(directorySource(directory));
-  const { task, maxSeqLength, lora } = run.config;
+  const { task, maxSeqLength, lora, algorithm } = run.config;
   const from = { sources: options.data, mapping: options.map };
   const data = await loadTrainingData(from, run.config, await openModelText(source));
   const rows = rowCount(data);
@@ -84,11 +92,13 @@ async function runJoin(link: string, options: JoinOptions): Promise<void> {
     lora,
     load: loadOnGpu,
     longestRow: maxSeqLength,
+    task,
+    ...localTerms(algorithm),
     tuning: fileTuningStore(join(options.stateDir, 'gpu.json')),
   });
   const { adapter } = (await host.opened()).gpu;
   const checkpoints = storageSlot(storage, 'checkpoint');
-  const vectors = 1 + (algorithmOf(run.config.algorithm).extras?.length ?? 0);
+  const vectors = 1 + (algorithmOf(algorithm).extras?.length ?? 0);
   const updateBytes = vectors * adapterLayout(source.config, lora).length * (run.config.updateDtype === 'f16' ? 2 : 4);
   const kind = task === 'dpo' ? 'preference pairs' : 'training rows';
   note(`${rows} ${kind} stay here; ${formatBytes(updateBytes)} of adapter update leave each round`);

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { FlError, type HeldOutMetrics } from '@cotune/fl-core';
+import { FlError, type HeldOutMetrics, type LocalTerms, localTerms } from '@cotune/fl-core';
 import {
   createTrainerHost,
   GpuError,
@@ -49,7 +49,13 @@ const MAX_LOSSES = 3;
  * relative path starts from. Throws UserError for an adapter that is not of this model and LoRA.
  */
 export async function openEngine(
-  { model, dtype, adapter, run }: Pick<ExperimentConfig, 'model' | 'dtype' | 'adapter' | 'run'>,
+  {
+    model,
+    dtype,
+    adapter,
+    run,
+    algorithms,
+  }: Pick<ExperimentConfig, 'model' | 'dtype' | 'adapter' | 'run' | 'algorithms'>,
   { base, out, software }: { base: string; out: string; software: boolean },
 ): Promise<Engine> {
   const modelFrom = modelPath(model, base);
@@ -62,6 +68,8 @@ export async function openEngine(
     lora: run.lora,
     load: loadOnGpu,
     longestRow: Math.min(run.maxSeqLength, source.config.maxPositions),
+    task: run.task,
+    ...termsOfAll(algorithms),
     tuning: experimentChoices(
       fileTuningStore(join(out, KERNEL_CHOICES_FILE)),
       fileTuningStore(join(STATE_DIRECTORY, 'gpu.json')),
@@ -112,6 +120,12 @@ function modelPath(model: string, base: string): string {
   if (model === 'demo') return assets.demoModel();
   const path = resolve(base, model);
   return existsSync(path) ? path : model;
+}
+
+/** One trainer serves all cells: it leaves room for what any of them holds. */
+function termsOfAll(algorithms: ExperimentConfig['algorithms']): LocalTerms {
+  const terms = algorithms.map(localTerms);
+  return { proximal: terms.some(({ proximal }) => proximal), drift: terms.some(({ drift }) => drift) };
 }
 
 async function openStart(

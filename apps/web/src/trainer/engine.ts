@@ -1,4 +1,4 @@
-import { FlError, promptTokens, type Tokenizer } from '@cotune/fl-core';
+import { FlError, localTerms, promptTokens, type Tokenizer } from '@cotune/fl-core';
 import { decodeVector, type ModelRef, type RunConfig, sha256Hex } from '@cotune/fl-core/protocol';
 import {
   type AdapterLayout,
@@ -55,6 +55,8 @@ export async function openEngine(
   const budgetBytes = await known.get(budgetKey);
   const trainer = await createTrainer(model, config.lora, {
     longestRow: config.maxSeqLength,
+    task: config.task,
+    ...localTerms(config.algorithm),
     ...(typeof budgetBytes === 'number' ? { budgetBytes } : {}),
   });
   const layout = adapterLayout(model.config, config.lora);
