@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { FlError } from '@cotune/fl-core';
 import type { RunConfig } from '@cotune/fl-core/protocol';
 import { quantizeModel } from '@cotune/kernels';
@@ -12,6 +12,7 @@ import { countRows } from '../evaluator/row-counts.ts';
 import { createLog } from '../log.ts';
 import { type Columns, columnMap, MAP_HELP } from './column-map.ts';
 import { requireDirectory } from './model.ts';
+import { type Offered, offeredIds } from './offered-ids.ts';
 import { collect, integer } from './options.ts';
 import { note, progressBar, UserError } from './output.ts';
 import { runLines } from './run-lines.ts';
@@ -78,13 +79,13 @@ export function serveCommand(): Command {
 
 async function start(options: ServeOptions): Promise<Coordinator> {
   await requireWritable(options.dataDir);
+  const demo = options.demo ? { [DEMO_MODEL_ID]: 'the one of --demo' } : {};
+  const directories = offeredIds('--model', options.model ?? [], demo);
+  const files = offeredIds('--evaluation', options.evaluation ?? [], demo);
   const models = [];
-  for (const dir of options.model ?? []) models.push(await offeredModel(dir, options.dataDir));
+  for (const offered of directories) models.push(await offeredModel(offered, options.dataDir));
   const evaluations = [];
-  for (const file of options.evaluation ?? []) evaluations.push(await heldOutFile(file, options.map));
-  const demo = options.demo ? [{ id: DEMO_MODEL_ID, title: 'of --demo' }] : [];
-  requireOneEach('--model', [...demo, ...models]);
-  requireOneEach('--evaluation', [...demo, ...evaluations]);
+  for (const offered of files) evaluations.push(await heldOutFile(offered, options.map));
   return startCoordinator({
     dataDir: options.dataDir,
     port: options.port,
@@ -99,10 +100,11 @@ async function start(options: ServeOptions): Promise<Coordinator> {
 }
 
 /** A model directory as it is; a Hugging Face one is quantised into the data directory first. */
-async function offeredModel(dir: string, dataDir: string): Promise<{ id: string; title: string; dir: string }> {
+async function offeredModel(
+  { id, title, path: dir }: Offered,
+  dataDir: string,
+): Promise<{ id: string; title: string; dir: string }> {
   await requireDirectory(dir);
-  const title = basename(resolve(dir));
-  const id = slug('--model', title);
   if (existsSync(join(dir, 'model.json'))) return { id, title, dir };
   const out = join(dataDir, 'models', id);
   if (!existsSync(join(out, 'model.json'))) {
@@ -145,33 +147,11 @@ async function openRun(coordinator: Coordinator, config: RunConfig): Promise<str
 }
 
 /** A held-out file, once it is known to have rows. */
-async function heldOutFile(file: string, mapping: Columns | undefined): Promise<HeldOutFile> {
+async function heldOutFile({ id, title, path: file }: Offered, mapping: Columns | undefined): Promise<HeldOutFile> {
   if (!existsSync(file)) throw new UserError(`no such file: ${file}`);
   const { sft, dpo } = await countRows({ file, mapping });
   if (sft === 0 && dpo === 0) throw new UserError(`no usable row or preference pair to evaluate on in ${file}`);
-  return { id: slug('--evaluation', basename(file)), title: basename(file), file: resolve(file), mapping };
-}
-
-/** The name in lower case, without extension, hyphens for everything but letters and digits. Throws UserError when none is left. */
-function slug(option: string, name: string): string {
-  const id = name
-    .normalize('NFC')
-    .toLowerCase()
-    .replace(/(?<=.)\.[a-z0-9]+$/, '')
-    .replace(/[^\p{L}\p{M}\p{N}]+/gu, '-')
-    .replace(/^-|-$/g, '');
-  if (id === '')
-    throw new UserError(`${option} ${name}: its id is made of letters and digits, of which the name has none`);
-  return id;
-}
-
-/** Two of one id could not be told apart. */
-function requireOneEach(option: string, offered: readonly { readonly id: string; readonly title: string }[]): void {
-  for (const [i, { id, title }] of offered.entries()) {
-    const other = offered.slice(0, i).find((before) => before.id === id);
-    if (other)
-      throw new UserError(`${option} ${other.title} and ${title} both have the id "${id}": rename one of them`);
-  }
+  return { id, title, file: resolve(file), mapping };
 }
 
 /** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */
