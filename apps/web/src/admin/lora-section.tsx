@@ -1,7 +1,29 @@
 import { LORA_TARGET_NAMES } from '@cotune/fl-core/protocol';
 import { Checkbox, Group, NativeSelect, SimpleGrid, Text } from '@mantine/core';
+import { useAdminStore } from '../stores/admin-store.ts';
 import { Section } from '../ui/section.tsx';
 import { NumberSetting, type PartProps } from './number-setting.tsx';
+import { startChoices, withStart } from './start-choices.ts';
+
+/** What the run starts from. One that does not fit the model and LoRA any more is not shown, and not sent. */
+function StartSetting({ form, setForm, problems }: PartProps) {
+  const runs = useAdminStore((state) => state.runs);
+  const choices = startChoices(runs, form.config);
+  const chosen = choices.find(({ sha256 }) => sha256 === form.config.startAdapter);
+  return (
+    <NativeSelect
+      label="First adapter"
+      description="Results of finished runs with the same model and the same settings here"
+      data={[
+        { value: '', label: 'A new one, made from the seed' },
+        ...choices.map(({ sha256, name }) => ({ value: sha256, label: `Result of ${name} (${sha256.slice(0, 8)}…)` })),
+      ]}
+      value={chosen?.sha256 ?? ''}
+      error={problems.startAdapter}
+      onChange={(event) => setForm({ ...form, config: withStart(form.config, event.currentTarget.value || undefined) })}
+    />
+  );
+}
 
 /** The adapter that is trained and sent. */
 export function LoraSection(part: PartProps) {
@@ -64,6 +86,7 @@ export function LoraSection(part: PartProps) {
           ))}
         </Group>
       </Checkbox.Group>
+      <StartSetting {...part} />
     </Section>
   );
 }

@@ -10,6 +10,7 @@ import { createRun } from './commands.ts';
 import { LoraSection } from './lora-section.tsx';
 import { RoundsSection } from './rounds-section.tsx';
 import { initialForm, parseForm, type RunForm } from './run-form.ts';
+import { withFittingStart } from './start-choices.ts';
 import { TaskSection } from './task-section.tsx';
 
 function NewRunForm() {
@@ -22,7 +23,7 @@ function NewRunForm() {
   const submit = async (event: FormEvent) => {
     event.preventDefault();
     setFailure(null);
-    const parsed = parseForm(form);
+    const parsed = parseForm({ ...form, config: withFittingStart(form.config, useAdminStore.getState().runs) });
     if ('problems' in parsed) return setProblems(parsed.problems);
     setProblems({});
     setBusy(true);

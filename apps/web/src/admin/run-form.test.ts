@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { ALGORITHM_IDS } from '@cotune/fl-core';
-import { modelRef, runConfig } from '@cotune/fl-core/protocol';
+import { modelRef, type RunView, runConfig, runView } from '@cotune/fl-core/protocol';
 import { describe, expect, it } from 'vitest';
 import { fieldTitle } from './hyper-fields.tsx';
 import { PRESETS } from './presets.ts';
 import { ALGORITHM_FORMS, hyperDefaults, initialForm, parseForm } from './run-form.ts';
+import { startChoices, withFittingStart, withStart } from './start-choices.ts';
 
 const model = (allowSoftware: boolean) =>
   modelRef.parse({ id: 'm', title: 'M', url: '/m/', bytes: 1, parameters: 1, allowSoftware });
@@ -41,6 +42,13 @@ describe('run form', () => {
     for (const optimizerState of ['fresh', 'kept'] as const) {
       const parsed = parseForm({ ...form, config: { ...form.config, optimizerState } });
       expect(parsed).toHaveProperty('config.optimizerState', optimizerState);
+    }
+  });
+  it('takes both models that rewards can be measured against', () => {
+    const form = named(true);
+    for (const reference of ['base', 'start'] as const) {
+      const parsed = parseForm({ ...form, config: { ...form.config, task: 'dpo', dpo: { beta: 0.1, reference } } });
+      expect(parsed).toHaveProperty('config.dpo.reference', reference);
     }
   });
   it('every preset is a valid configuration', () => {
@@ -107,5 +115,60 @@ describe('run form', () => {
     expect(Object.keys('problems' in wrong ? wrong.problems : {}).sort()).toEqual(['name', 'rounds']);
     const swapped = parseForm({ ...form, config: { ...form.config, participants: { min: 5, max: 2 } } });
     expect(swapped).toHaveProperty(['problems', 'participants.max']);
+  });
+});
+
+describe('the first adapter', () => {
+  const form = named(true);
+  const sha = (digit: string) => digit.repeat(64);
+  const runOf = (runId: string, change: Partial<Omit<RunView, 'config'>>, settings: object = {}): RunView =>
+    runView.parse({
+      ...{
+        runId,
+        phase: 'finished',
+        reason: null,
+        round: 3,
+        attempt: 0,
+        roundPhase: null,
+        participants: 2,
+        connected: 0,
+      },
+      ...{ adapter: { url: '/a', sha256: sha('a'), bytes: 1 }, baseline: null, rounds: [], createdAtMs: 1, ...change },
+      config: runConfig.parse({ ...form.config, name: runId, algorithm: { id: 'fedavg' }, ...settings }),
+    });
+  const listed = (...runs: RunView[]) => Object.fromEntries(runs.map((run) => [run.runId, run]));
+  const { lora } = form.config;
+  const other = { url: '/b', sha256: sha('b'), bytes: 1 };
+
+  it('is a new one, or the result of a finished run of the same model and LoRA, the latest first', () => {
+    const runs = listed(
+      runOf('first', {}),
+      runOf('later', { adapter: other, createdAtMs: 2 }, { lora: { ...lora, dropout: 0.5 } }),
+      runOf('same bits', { createdAtMs: 0 }),
+      runOf('under way', { phase: 'running' }),
+      runOf('without', { adapter: null }),
+      runOf('model', {}, { modelId: 'another' }),
+      runOf('rank', {}, { lora: { ...lora, rank: 4 } }),
+      runOf('alpha', {}, { lora: { ...lora, alpha: 4 } }),
+      runOf('targets', {}, { lora: { ...lora, targets: ['q_proj'] } }),
+    );
+    expect(startChoices(runs, form.config)).toEqual([
+      { sha256: sha('b'), name: 'later' },
+      { sha256: sha('a'), name: 'first' },
+    ]);
+    const reversed = [...(lora.targets ?? [])].reverse();
+    expect(startChoices(runs, { ...form.config, lora: { ...lora, targets: reversed } })).toHaveLength(2);
+    expect(startChoices(runs, { ...form.config, lora: { ...lora, rank: Number.NaN } })).toEqual([]);
+  });
+  it('is sent as long as it fits what is chosen beside it', () => {
+    const runs = listed(runOf('first', {}));
+    const config = withStart(form.config, sha('a'));
+    expect(parseForm({ ...form, config: withFittingStart(config, runs) })).toHaveProperty(
+      'config.startAdapter',
+      sha('a'),
+    );
+    for (const change of [{ modelId: 'another' }, { lora: { ...lora, rank: 4 } }])
+      expect(withFittingStart({ ...config, ...change }, runs)).not.toHaveProperty('startAdapter');
+    expect(withStart(config, undefined)).not.toHaveProperty('startAdapter');
   });
 });

@@ -12,7 +12,7 @@ export function TaskSection(part: PartProps) {
   const { task = 'sft', dpo } = config;
   return (
     <Section title="Task">
-      <SimpleGrid cols={{ base: 1, sm: 3 }}>
+      <SimpleGrid cols={{ base: 1, sm: 2 }}>
         <NativeSelect
           label="Task"
           data={TASKS.map((id) => ({ value: id, label: TASK_WORDS[id].title }))}
@@ -39,12 +39,24 @@ export function TaskSection(part: PartProps) {
               value={dpo?.maxPromptLength}
               set={(maxPromptLength) => ({ dpo: { ...dpo, maxPromptLength } })}
             />
+            <NativeSelect
+              label="Rewards against"
+              data={[
+                { value: 'base', label: 'The base model alone' },
+                { value: 'start', label: 'The model with its first adapter' },
+              ]}
+              value={dpo?.reference ?? 'base'}
+              onChange={(event) => {
+                const reference = event.currentTarget.value === 'start' ? 'start' : 'base';
+                setForm({ ...form, config: { ...config, dpo: { ...dpo, reference } } });
+              }}
+            />
           </>
         ) : null}
       </SimpleGrid>
       <Text size="sm" c="dimmed">
         {task === 'dpo'
-          ? 'Participants bring pairs: a question, the answer that was preferred, and the one that was not. Beta says how strongly the base model holds the tuned one.'
+          ? 'Participants bring pairs: a question, the answer that was preferred, and the one that was not. Beta says how strongly the model that rewards are measured against holds the tuned one.'
           : 'Participants bring prompts with the answers to learn.'}
       </Text>
     </Section>
