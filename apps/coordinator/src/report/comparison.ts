@@ -1,6 +1,6 @@
 import { isBetter, type Metric } from './metrics.ts';
 import { aloneGroup, type ReadExperiment } from './read-experiment.ts';
-import { figureOf, type TableRow } from './rows.ts';
+import { figureOf, ownFigures, type TableRow } from './rows.ts';
 import { mean, type PairedDifference, pairedDifference } from './statistics.ts';
 
 /** Whether the 95 % interval of the difference leaves a doubt; `one-seed` where there is no interval. */
@@ -38,7 +38,7 @@ export function compareWithLocal(
     .map((row) => {
       const comparisons = metrics.flatMap((metric) => compare(experiment, { row, local, metric }) ?? []);
       const title = row.hyper === '' ? row.title : `${row.title} (${row.hyper})`;
-      return { id: row.id, title, comparisons, sentence: sentenceOf(title, comparisons) };
+      return { id: row.id, title, comparisons, sentence: sentenceOf(title, comparisons, row) };
     });
 }
 
@@ -55,7 +55,7 @@ function compare(
   const shares = pairs.flatMap(({ seed, value }) => {
     const clients = experiment.cells
       .filter(({ cell, group }) => group === aloneGroup(experiment) && cell.seed === seed)
-      .flatMap(({ result }) => figureOf(result?.held_out, metric) ?? []);
+      .flatMap(({ result }) => figureOf(ownFigures(result), metric) ?? []);
     return clients.length > 0 ? [clients.filter((one) => isBetter(metric, value, one)).length / clients.length] : [];
   });
   return {
@@ -75,7 +75,13 @@ function verdictOf(metric: Metric, { interval }: PairedDifference): Verdict {
   return isBetter(metric, best, 0) ? 'cannot-be-told' : 'does-not-beat';
 }
 
-function sentenceOf(title: string, comparisons: readonly Comparison[]): string {
+function sentenceOf(
+  title: string,
+  comparisons: readonly Comparison[],
+  { seeds: of, diverged }: Pick<TableRow, 'seeds' | 'diverged'>,
+): string {
+  if (diverged > 0 && diverged === of?.done)
+    return `${title} diverged in ${of.done === 1 ? 'the one seed' : `all ${of.done} seeds`} of which it is done.`;
   if (comparisons.length === 0)
     return `${title}: cannot be told yet, there is no seed of which it and every client alone are done and evaluated.`;
   const seeds = Math.max(...comparisons.map(({ difference }) => difference.n));

@@ -6,16 +6,19 @@ import { afterAll } from 'vitest';
 import type { z } from 'zod';
 import { cellsOf } from '../simulation/cells.ts';
 import { type ExperimentConfigInput, experimentConfig } from '../simulation/config.ts';
+import { experimentIdentity } from '../simulation/experiment-record.ts';
 import {
   type cellResult,
   EXPERIMENT_FILE,
-  type experimentRecord,
+  experimentRecord,
   METRICS_FILE,
   RESULT_FILE,
   type RoundRecord,
 } from '../simulation/records.ts';
 
 export const UNTUNED: HeldOutMetrics = { lossNats: 4, accuracy: 0.1, rows: 20, labelTokens: 40 };
+
+export const NOTE = 'The model was kept: what came is not finite.';
 
 const root = await mkdtemp(join(tmpdir(), 'cotune-report-'));
 afterAll(() => rm(root, { recursive: true }));
@@ -26,7 +29,13 @@ export const newDirectory = (): Promise<string> => mkdtemp(join(root, 'test-'));
 /** What a test says of a cell: its held-out loss and accuracy after the last round, and the steps of each client, or how many rounds it has so far, or that it
  * is done without a figure. */
 export type Told =
-  | { readonly loss: number; readonly accuracy: number; readonly steps?: readonly number[] }
+  | {
+      readonly loss: number;
+      readonly accuracy: number;
+      readonly steps?: readonly number[];
+      /** Its last rounds, in which clients trained, but the model was kept. */
+      readonly kept?: number;
+    }
   | { readonly rounds: number }
   | { readonly unmeasured: true };
 
@@ -64,6 +73,7 @@ export async function writeExperiment(
     device: 'GPU of the test',
   };
   await writeFile(join(directory, EXPERIMENT_FILE), JSON.stringify(record));
+  const identity = experimentIdentity(experimentRecord.parse(record));
   for (const { name, kind, algorithm, seed, client, run } of cells) {
     const one = told[name];
     if (!one) continue;
@@ -72,7 +82,10 @@ export async function writeExperiment(
     const heldOut = (more: number): HeldOutMetrics =>
       'loss' in one ? { ...UNTUNED, lossNats: one.loss + more, accuracy: one.accuracy } : UNTUNED;
     const done = 'rounds' in one ? one.rounds : 2;
-    const rounds = [roundOf(-1, UNTUNED), roundOf(0, heldOut(1)), roundOf(1, heldOut(0))].slice(0, done + 1);
+    const kept = 'loss' in one ? (one.kept ?? 0) : 0;
+    const rounds = [roundOf(-1, UNTUNED), roundOf(0, heldOut(1)), roundOf(1, heldOut(0))]
+      .slice(0, done + 1)
+      .map((round) => (round.round >= 2 - kept ? { ...round, held_out: null, kept: true, note: NOTE } : round));
     await writeFile(join(own, METRICS_FILE), rounds.map((round) => `${JSON.stringify(round)}\n`).join(''));
     if ('rounds' in one) continue;
     const result: z.input<typeof cellResult> = {
@@ -82,6 +95,8 @@ export async function writeExperiment(
         held_out: 'loss' in one ? heldOut(0) : null,
         adapter_sha256: `adapter of ${name}`,
         ...('loss' in one && one.steps && { client_steps: [...one.steps] }),
+        ...(kept > 0 && { kept_rounds: kept, kept_note: NOTE }),
+        experiment_sha256: identity,
         seconds: 30 * seed,
       },
     };
@@ -100,6 +115,8 @@ const roundOf = (round: number, held_out: HeldOutMetrics): RoundRecord => ({
   bytes_up: round < 0 ? 0 : 20,
   bytes_down: round < 0 ? 0 : 40,
   update_norms: round < 0 ? [] : [1, 1],
+  kept: false,
+  note: null,
   adapter_sha256: 'a'.repeat(64),
   seconds: 1,
 });

@@ -1,7 +1,7 @@
 import type { HeldOutMetrics } from '@cotune/fl-core/protocol';
 import type { Metric } from './metrics.ts';
 import { aloneGroup, type ReadExperiment } from './read-experiment.ts';
-import { figureOf } from './rows.ts';
+import { figureOf, ownFigures } from './rows.ts';
 import { mean, type Spread, spreadOf } from './statistics.ts';
 
 /** What one client reaches alone, over seeds. Who gets which rows depends on the seed where they are dealt by it. */
@@ -28,11 +28,11 @@ export interface Fairness {
 /** How unlike the clients fare that train alone; null where fewer than two of them are done. */
 export function fairnessOf(experiment: ReadExperiment, metrics: readonly Metric[]): Fairness | null {
   const alone = experiment.cells.filter(({ group }) => group === aloneGroup(experiment));
-  const done = alone.flatMap(({ result }) =>
-    result && result.client !== null && result.held_out
-      ? [{ client: result.client, seed: result.seed, rows: result.examples[result.client] ?? 0, held: result.held_out }]
-      : [],
-  );
+  const done = alone.flatMap(({ result }) => {
+    const held = ownFigures(result);
+    if (result === null || result.client === null || held === null) return [];
+    return [{ client: result.client, seed: result.seed, rows: result.examples[result.client] ?? 0, held }];
+  });
   const numbers = [...new Set(done.map(({ client }) => client))].sort((a, b) => a - b);
   if (numbers.length < 2) return null;
   const clients = numbers.map((client) => {

@@ -5,7 +5,17 @@ export function reportJson(sections: readonly Section[]): object {
   return { experiments: sections.map(sectionJson) };
 }
 
-function sectionJson({ experiment, metrics, rows, comparisons, charts, unfinished, notBegun }: Section): object {
+function sectionJson({
+  experiment,
+  metrics,
+  rows,
+  comparisons,
+  charts,
+  unfinished,
+  notBegun,
+  kept,
+  unmeasured,
+}: Section): object {
   const { directory, record, cells } = experiment;
   return {
     directory,
@@ -42,6 +52,8 @@ function sectionJson({ experiment, metrics, rows, comparisons, charts, unfinishe
     })),
     unfinished,
     not_begun: notBegun,
+    kept_rounds: kept,
+    missing_metrics: unmeasured,
     cells: cells.map(({ cell, result }) => ({ cell: cell.name, adapter_sha256: result?.adapter_sha256 ?? null })),
     record,
   };

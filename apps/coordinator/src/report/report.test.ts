@@ -1,10 +1,10 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { cellsOf } from '../simulation/cells.ts';
 import { experimentConfig } from '../simulation/config.ts';
 import { curvesCsv, tableCsv } from './csv.ts';
-import { DEFAULTS, newDirectory, type Told, writeExperiment } from './experiment.test-support.ts';
+import { DEFAULTS, NOTE, newDirectory, type Told, writeExperiment } from './experiment.test-support.ts';
 import { fairnessOf } from './fairness.ts';
 import { reportHtml } from './html.ts';
 import { reportJson } from './json.ts';
@@ -106,6 +106,60 @@ describe('the table', () => {
     expect(text).toMatch(/^FedAvg .* 1\.0000 \(n 1\)/m);
     expect(text).toContain('(n …): so many of the seeds have a figure');
     expect(sectionText(await section(BOTH, DONE))).not.toContain('(n ');
+  });
+
+  it('names who diverged and why, and lends them neither figures nor a mark', async () => {
+    const found = await section(BOTH, {
+      ...DONE,
+      'fedavg-seed1': { loss: 0.5, accuracy: 0.9, kept: 2, steps: [0, 0] },
+      'fedavg-seed2': { loss: 0.5, accuracy: 0.9, kept: 2, steps: [0, 0] },
+      'fedprox-seed1': { loss: 0.6, accuracy: 0.9, kept: 1, steps: [5, 5] },
+      'local-seed2-client1': { loss: 0.5, accuracy: 0.9, kept: 2, steps: [0, 0] },
+    });
+    const [fedavg, fedprox, local] = ['fedavg', 'fedprox', 'local'].map((id) =>
+      found.rows.find((row) => row.id === id),
+    );
+    expect([fedavg, fedprox, local].map((row) => [row?.diverged, row?.metrics.loss?.n, row?.best])).toEqual([
+      [2, undefined, []],
+      [0, 2, []], // the only one with all its figures: there is nobody to be better than
+      [1, 1, []],
+    ]);
+    const text = sectionText(found);
+    expect(text).toMatch(/^FedAvg .* 2, 2 diverged/m);
+    expect(text).toContain(`fedavg-seed1 diverged: 2 of 2 rounds kept the model, and none changed it. ${NOTE}`);
+    expect(text).toContain(`fedprox-seed1: 1 of 2 rounds kept the model. ${NOTE}`);
+    expect(text).toContain('FedAvg diverged in all 2 seeds of which it is done.');
+    expect(text).not.toContain('Never drawn');
+    expect(reportHtml([found])).toContain('fedavg-seed2 diverged: ');
+    expect(reportJson([found])).toMatchObject({
+      experiments: [
+        { kept_rounds: expect.arrayContaining([expect.objectContaining({ cell: 'fedavg-seed1', diverged: true })]) },
+      ],
+    });
+    expect(fairnessOf(found.experiment, found.metrics)?.clients[1]?.metrics.loss?.n).toBe(1);
+  });
+
+  it('says so where the metrics of a cell that is done are missing, and leaves its seed out of the bytes', async () => {
+    const directory = await writeExperiment(BOTH, DONE);
+    await writeFile(join(directory, 'fedavg-seed1', 'metrics.jsonl'), '');
+    const found = sectionOf(await readExperiment(directory));
+    expect(found.rows.find(({ id }) => id === 'fedavg')?.bytesUp).toEqual({ n: 1, mean: 40, stdDev: null });
+    expect(sectionText(found)).toContain('Rounds are missing in metrics.jsonl of fedavg-seed1 (0 of 3)');
+    expect(sectionText(await section(BOTH, DONE))).not.toContain('metrics.jsonl');
+  });
+
+  it('refuses a cell of another experiment, done or under way, by its name', async () => {
+    const directory = await writeExperiment(BOTH, DONE);
+    const path = join(directory, 'fedavg-seed1', 'result.json');
+    const result = JSON.parse(await readFile(path, 'utf8'));
+    await writeFile(path, JSON.stringify({ ...result, experiment_sha256: 'f'.repeat(64) }));
+    await expect(readExperiment(directory)).rejects.toThrow(`${path} is of another experiment`);
+
+    const begun = await writeExperiment(BOTH, { ...DONE, 'fedavg-seed1': { rounds: 1 } });
+    const state = join(begun, 'fedavg-seed1', 'state');
+    await mkdir(state);
+    await writeFile(join(state, 'experiment.sha256'), 'f'.repeat(64));
+    await expect(readExperiment(begun)).rejects.toThrow(`${state} is of another experiment`);
   });
 
   describe('steps', () => {

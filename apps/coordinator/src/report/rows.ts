@@ -1,5 +1,5 @@
 import { ALGORITHMS, type AlgorithmSettings, algorithmSettings, type HeldOutMetrics } from '@cotune/fl-core';
-import type { CellResult, RoundRecord } from '../simulation/records.ts';
+import { type CellResult, hasDiverged, type RoundRecord } from '../simulation/records.ts';
 import { isBetter, type Metric } from './metrics.ts';
 import { aloneGroup, type ReadCell, type ReadExperiment } from './read-experiment.ts';
 import { mean, type Spread, spreadOf } from './statistics.ts';
@@ -22,6 +22,8 @@ export interface TableRow {
   readonly hyper: string;
   /** Of the experiment, seeds that are done and all; null where the row is no training. */
   readonly seeds: { readonly done: number; readonly all: number } | null;
+  /** Of the seeds done, those of which a cell diverged: they have no figures, since those of the untuned model are not the row's. */
+  readonly diverged: number;
   /** By metric id; missing where nothing was measured or no seed is done. */
   readonly metrics: Readonly<Record<string, Spread>>;
   /** By metric id and seed, in the order of the experiment's seeds. */
@@ -100,9 +102,9 @@ function groupParts(experiment: ReadExperiment, group: string): RowParts[] {
 }
 
 const allOf = (cells: readonly ReadCell[], metric: Metric): number[] =>
-  cells.flatMap(({ result }) => figureOf(result?.held_out, metric) ?? []);
+  cells.flatMap(({ result }) => figureOf(ownFigures(result), metric) ?? []);
 const ofFirst: Figure = (cells, metric) => allOf(cells, metric)[0];
-/** None where a client has no figure: a mean of the others would flatter. */
+/** None where a client has no figure, or diverged: a mean of the others would flatter. */
 const ofAll = (cells: readonly ReadCell[], metric: Metric): number[] => {
   const values = allOf(cells, metric);
   return values.length === cells.length ? values : [];
@@ -127,23 +129,32 @@ function rowOf({ bySeed, figure, ...row }: RowParts, metrics: readonly Metric[],
     if (spread) spreads[metric.id] = spread;
   }
   const trained = row.kind !== 'untuned';
-  const over = (told: boolean, of: (cells: readonly ReadCell[]) => number): Spread | null =>
-    (told && spreadOf([...bySeed.values()].map(of))) || null;
+  const whole = new Map([...bySeed].filter(([, cells]) => cells.every(hasAllRounds)));
+  const sent = (of: (round: RoundRecord) => number): Spread | null =>
+    (row.kind === 'federated' && spreadOf([...whole.values()].map((cells) => sum(cells, of)))) || null;
   const sum = (cells: readonly ReadCell[], of: (round: RoundRecord) => number) =>
     cells.flatMap(({ rounds }) => rounds).reduce((total, round) => total + of(round), 0);
   return {
     hyper: '',
     ...row,
     seeds: trained ? { done: bySeed.size, all: seeds } : null,
+    diverged: [...bySeed.values()].filter((cells) => cells.some(({ result }) => result && hasDiverged(result))).length,
     metrics: spreads,
     values,
     clientSteps: trained ? clientSteps(bySeed) : null,
-    bytesUp: over(row.kind === 'federated', (cells) => sum(cells, ({ bytes_up }) => bytes_up)),
-    bytesDown: over(row.kind === 'federated', (cells) => sum(cells, ({ bytes_down }) => bytes_down)),
-    seconds: over(trained, (cells) => mean(cells.map(({ result }) => result?.seconds ?? 0)) ?? 0),
+    bytesUp: sent(({ bytes_up }) => bytes_up),
+    bytesDown: sent(({ bytes_down }) => bytes_down),
+    seconds: trained ? secondsOf(bySeed) : null,
     best: [],
   };
 }
+
+const secondsOf = (bySeed: SeedCells): Spread | null =>
+  spreadOf([...bySeed.values()].map((cells) => mean(cells.map(({ result }) => result?.seconds ?? 0)) ?? 0)) ?? null;
+
+/** Whether the metrics have a line for the untuned model and for every round, as those of a cell that is done do. */
+export const hasAllRounds = ({ cell, rounds }: Pick<ReadCell, 'cell' | 'rounds'>): boolean =>
+  rounds.length === cell.run.rounds + 1;
 
 /** Optimiser steps of all clients together. */
 export const stepsOf = ({ client_steps }: Pick<CellResult, 'client_steps'>): number =>
@@ -182,6 +193,10 @@ function withBest(rows: readonly TableRow[], metrics: readonly Metric[]): TableR
 
 export const untunedOf = (rounds: ReadCell['rounds']): HeldOutMetrics | null =>
   rounds.find(({ round }) => round === -1)?.held_out ?? null;
+
+/** What a cell's training came to; null while it is not done, and where it diverged. */
+export const ownFigures = (result: CellResult | null): HeldOutMetrics | null =>
+  result && !hasDiverged(result) ? result.held_out : null;
 
 export const figureOf = (metrics: HeldOutMetrics | null | undefined, metric: Metric): number | undefined =>
   metrics ? metric.of(metrics) : undefined;

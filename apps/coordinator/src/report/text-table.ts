@@ -1,5 +1,6 @@
 import { formatBytes, formatDuration } from '../cli/output.ts';
-import type { CellKind } from '../simulation/records.ts';
+import { type CellKind, METRICS_FILE } from '../simulation/records.ts';
+import { keptText } from '../simulation/result-table.ts';
 import { stepsOf, type TableRow } from './rows.ts';
 import type { Section } from './section.ts';
 import type { Spread } from './statistics.ts';
@@ -49,10 +50,11 @@ function figureText({ seeds, metrics }: TableRow, id: string): string {
   return `${spreadText(spread)}${seeds !== null && n < seeds.done ? ` (n ${n})` : ''}`;
 }
 
-/** `3`, or `2 of 3, unfinished`. */
-function seedsText({ seeds }: TableRow): string {
+/** `3`, or `2 of 3, unfinished`, and `1 diverged`. */
+function seedsText({ seeds, diverged }: TableRow): string {
   if (seeds === null) return '';
-  return seeds.done === seeds.all ? String(seeds.all) : `${seeds.done} of ${seeds.all}, unfinished`;
+  const done = seeds.done === seeds.all ? String(seeds.all) : `${seeds.done} of ${seeds.all}, unfinished`;
+  return diverged > 0 ? `${done}, ${diverged} diverged` : done;
 }
 
 /** How the table is to be read, in sentences. */
@@ -65,7 +67,9 @@ export function tableNotes(section: Section): string[] {
   return [
     `Held-out figures after the last round (${heldOut} rows), mean ± sample standard deviation over seeds; time of a seed, of local that of a client.`,
     ...localNotes(section),
-    ...(unlike ? ['(n …): so many of the seeds have a figure; the others’ is not finite, or was not measured.'] : []),
+    ...(unlike
+      ? ['(n …): so many of the seeds have a figure; the others’ diverged, is not finite, or was not measured.']
+      : []),
     ...(rows.some(({ kind }) => kind === 'pooled')
       ? ['Pooled: all rows in one hand, as many steps as a round’s clients together.']
       : []),
@@ -88,7 +92,9 @@ function localNotes({ experiment: { record, cells } }: Section): string[] {
       `In every round: ${drawn} of ${clients} clients are drawn for a round, so that a client of a federation takes on average ${drawn}/${clients} of these steps.`,
     );
   const alone = cells.flatMap(({ cell, result }) => (cell.kind === 'local' && result ? [{ cell, result }] : []));
-  const never = alone.filter(({ result }) => result.client_steps.length > 0 && stepsOf(result) === 0);
+  const never = alone.filter(
+    ({ result }) => result.client_steps.length > 0 && stepsOf(result) + result.kept_rounds === 0,
+  );
   if (never.length > 0)
     notes.push(`Never drawn, and so as untuned as it began: ${firstOf(never.map(({ cell }) => cell.name))}.`);
   const more = alone.filter(({ cell, result }) => stepsOf(result) > cell.totalSteps);
@@ -99,8 +105,26 @@ function localNotes({ experiment: { record, cells } }: Section): string[] {
   return notes;
 }
 
-/** What is missing, in sentences; none when everything is done. */
-export function missingNotes({ experiment, unfinished, notBegun }: Section): string[] {
+/** What diverged or is missing, in sentences; none when everything is done and went well. */
+export function missingNotes(section: Section): string[] {
+  const { kept, unmeasured } = section;
+  const lost = [...kept].sort((a, b) => Number(b.diverged) - Number(a.diverged)).map(keptText);
+  return [
+    ...lost.slice(0, SHOWN),
+    ...(lost.length > SHOWN ? [`Rounds of ${lost.length - SHOWN} more cells kept the model.`] : []),
+    ...(unmeasured.length > 0
+      ? [
+          `Rounds are missing in ${METRICS_FILE} of ${firstOf(unmeasured)}: without them there are no bytes of these seeds, and no whole curve.`,
+        ]
+      : []),
+    ...undoneNotes(section),
+  ];
+}
+
+/** Cells named before the others are only counted. */
+const SHOWN = 8;
+
+function undoneNotes({ experiment, unfinished, notBegun }: Section): string[] {
   const all = experiment.cells.length;
   if (unfinished.length + notBegun.length === 0) return [];
   const done = all - unfinished.length - notBegun.length;
@@ -113,7 +137,7 @@ export function missingNotes({ experiment, unfinished, notBegun }: Section): str
 
 /** The first names, and how many more there are: an experiment may have hundreds of cells. */
 const firstOf = (names: readonly string[]): string =>
-  names.length <= 8 ? names.join(', ') : `${names.slice(0, 6).join(', ')} and ${names.length - 6} more`;
+  names.length <= SHOWN ? names.join(', ') : `${names.slice(0, 6).join(', ')} and ${names.length - 6} more`;
 
 /** A section for a terminal. */
 export function sectionText(section: Section): string {

@@ -48,18 +48,36 @@ export function resultTable(results: readonly CellResult[]): string {
     .join('\n');
 }
 
-/** A sentence for each cell whose clients trained in vain in some rounds, or in all. */
-export function keptLines(results: readonly CellResult[]): string[] {
-  return results.filter(({ kept_rounds }) => kept_rounds > 0).map((result) => `${result.cell}${keptText(result)}`);
+/** How many rounds of a cell kept the model although clients had trained, and why the last of them did. */
+export interface KeptRounds {
+  readonly cell: string;
+  readonly kept: number;
+  /** Rounds so far. */
+  readonly rounds: number;
+  /** Whether no round changed the model, so that it is the untuned one. */
+  readonly diverged: boolean;
+  readonly note: string | null;
 }
 
-/** ` diverged: 3 of 3 rounds kept the model, …` */
-export function keptText(result: Pick<CellResult, 'kept_rounds' | 'kept_note' | 'client_steps' | 'rounds'>): string {
-  const { kept_rounds, kept_note, rounds } = result;
-  const many = `${kept_rounds} of ${rounds} rounds kept the model`;
-  const what = hasDiverged(result) ? ` diverged: ${many}, and none changed it` : `: ${many}`;
-  return `${what}.${kept_note === null ? '' : ` ${kept_note}`}`;
+/** Of a cell that is done. */
+export const keptOf = (result: CellResult): KeptRounds => ({
+  ...{ cell: result.cell, kept: result.kept_rounds, rounds: result.rounds },
+  ...{ diverged: hasDiverged(result), note: result.kept_note },
+});
+
+/** `fedadam-seed1 diverged: 3 of 3 rounds kept the model, and none changed it. The model was kept: …` */
+export function keptText({ cell, kept, rounds, diverged, note }: KeptRounds): string {
+  const many = `${kept} of ${rounds} rounds kept the model`;
+  const what = diverged ? ` diverged: ${many}, and none changed it` : `: ${many}`;
+  return `${cell}${what}.${note === null ? '' : ` ${note}`}`;
 }
+
+/** A sentence for each cell whose clients trained in vain in some rounds, or in all. */
+export const keptLines = (results: readonly CellResult[]): string[] =>
+  results
+    .map(keptOf)
+    .filter(({ kept }) => kept > 0)
+    .map(keptText);
 
 const seedsOf = (results: readonly CellResult[]): CellResult[][] =>
   [...new Set(results.map(({ seed }) => seed))].map((seed) => results.filter((result) => result.seed === seed));
