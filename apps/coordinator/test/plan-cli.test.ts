@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
 import { planCommand } from '../src/cli/plan.ts';
 
@@ -19,6 +20,7 @@ async function plan(...args: readonly string[]): Promise<{ out: string; error: s
 }
 
 const LLAMA = ['--model', 'llama-2-7b', '--rank', '32', '--targets', 'q,v', '--seq', '512', '--micro-batch', '2048'];
+const DEMO_MODEL = join(import.meta.dirname, '..', 'demo', 'model');
 const GIB = 2 ** 30;
 
 it('plans Llama-2-7B within 14 and 8.5 GiB, and chooses by the budget', async () => {
@@ -51,7 +53,9 @@ it('counts what the task and the algorithm hold, and takes all targets', async (
   expect((await total('--algorithm', 'fedyogi')).bytes.total).toBe(plain.bytes.total);
   const dpo = await total('--task', 'dpo');
   expect(dpo.bytes.total - plain.bytes.total).toBe(2048 * 4 * (2 + 1 + (4 + 1) / 2)); // scores, rewards and weights
+  const said = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
   expect((await total('--task', 'dpo', '--micro-batch', '512')).rows).toBe(2);
+  expect(said).toHaveBeenCalledWith('--micro-batch 512 is less than the least of 2 × 512 tokens, which is planned\n');
   const all = await total('--targets', 'all', '--rank', '128');
   expect(all.largest_buffer.bytes).toBeLessThanOrEqual(128 * 2 ** 20);
   expect(all.bytes.total).toBe((await total('--targets', 'q,k,v,o,gate,up,down', '--rank', '128')).bytes.total);
@@ -67,5 +71,8 @@ it('prints a table, also when nothing fits, and says what would', async () => {
   const vocabulary = await plan('--model', 'llama-3.2-1b');
   expect(vocabulary.error).toMatch(/250\.5 MiB in one buffer for model\.embed_tokens\.weight/);
   expect((await plan('--model', 'llama-3.2-1b', '--binding', '1024')).error).toBeUndefined();
+  const tiny = await plan('--model', DEMO_MODEL);
+  expect(tiny.out).toMatch(/GFLOP a token +0\.00[1-9]/);
+  expect(tiny.out).toMatch(/tokens, \d+\.\d MiB/);
   expect((await plan('--model', 'nothing-there')).error).toMatch(/no directory nothing-there, and no model known/);
 });

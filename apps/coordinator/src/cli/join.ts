@@ -55,7 +55,10 @@ export function joinCommand(): Command {
     .option('--name <name>', 'how the operator sees this participant', participantName, hostname().slice(0, 80))
     .option('--rounds <n>', 'leave after this many accepted updates', integer(1))
     .option('--state-dir <dir>', 'resume tokens, unsent updates, cached models', STATE_DIRECTORY)
-    .option('--log <file>', 'JSONL, a row a training step, after those that the file has')
+    .option(
+      '--log <file>',
+      'JSONL, appended to: a row a training step; a round gone on with after a restart tells its steps again',
+    )
     .option('--software', 'allow a software adapter for a large model')
     .option('--json', 'print one JSON object at the end')
     .action(runJoin);

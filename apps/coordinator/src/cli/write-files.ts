@@ -27,20 +27,25 @@ async function makeDirectory(path: string): Promise<void> {
   });
 }
 
-/** Replaces a file whole or not at all, in a directory that is there. Throws UserError, which names the file. */
+/**
+ * Replaces a file whole or not at all, in a directory that is there; a device or a pipe is written to. Throws UserError, which
+ * names the file.
+ */
 export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
-  const temporary = `${path}.${randomUUID()}.part`;
+  const there = await stat(path).catch(() => undefined);
+  const inPlace = there !== undefined && !there.isFile();
+  const temporary = inPlace ? path : `${path}.${randomUUID()}.part`;
   try {
-    const file = await open(temporary, 'wx');
+    const file = await open(temporary, inPlace ? 'w' : 'wx');
     try {
       await file.writeFile(content);
-      await file.sync();
+      if (!inPlace) await file.sync();
     } finally {
       await file.close();
     }
-    await rename(temporary, path);
+    if (!inPlace) await rename(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true }).catch(() => undefined);
+    if (!inPlace) await rm(temporary, { force: true }).catch(() => undefined);
     throw new UserError(`cannot write ${path}: ${(error as Error).message}`);
   }
 }
