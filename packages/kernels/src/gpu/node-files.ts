@@ -8,6 +8,7 @@ import type { TuningStore } from './autotune.ts';
 export function directorySource(path: string): FileSource {
   return {
     label: path,
+    onDisk: true,
     async size(name) {
       const found = await stat(inside(path, name)).catch(() => undefined);
       return found?.isFile() ? found.size : undefined;

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -189,6 +189,42 @@ describe('model directory', () => {
     }
   });
 
+  it('gives no weights of a shard on disk that is damaged, and goes on when it is mended', async () => {
+    const directory = await directoryOf(tinyCheckpoint().files, { dtype: 'int8', shardBytes: 1024 });
+    const { shards, tensors } = manifestOf(directory);
+    const usesShard = ({ data, scale = [] }: ModelManifest['tensors'][number], shard: number) =>
+      [...data, ...scale].some((segment) => segment.shard === shard);
+    for (const [i, { file }] of shards.entries()) {
+      const bytes = new Uint8Array(directory[file] as Uint8Array);
+      const flip = () => bytes.set([(bytes[0] ?? 0) ^ 1]);
+      flip();
+      const model = await openModelDirectory({ ...memorySource({ ...directory, [file]: bytes }), onDisk: true });
+      for (const tensor of tensors) {
+        const given = await model.tensor(tensor.name).catch((thrown: unknown) => thrown);
+        if (usesShard(tensor, i)) expect(given).toMatchObject({ code: 'hash-mismatch', file });
+        else expect(given).toMatchObject({ shape: tensor.shape });
+      }
+      flip();
+      for (const { name, shape } of tensors) expect(await model.tensor(name)).toMatchObject({ shape });
+    }
+  });
+
+  it('reads files that are not on disk once', async () => {
+    const directory = await directoryOf(tinyCheckpoint().files, { dtype: 'int8', shardBytes: 1024 });
+    const plain = memorySource(directory);
+    let read = 0;
+    const model = await openModelDirectory({
+      ...plain,
+      async read(name, start, end) {
+        const bytes = await plain.read(name, start, end);
+        if (name.startsWith('shard-')) read += bytes.byteLength;
+        return bytes;
+      },
+    });
+    for (const name of model.tensorNames) await model.tensor(name);
+    expect(read).toBe(model.bytes);
+  });
+
   it('refuses directories with damaged parts', async () => {
     const directory = await directoryOf(tinyCheckpoint().files, { dtype: 'int8', shardBytes: 1024 });
     const without = (name: string): Files =>
@@ -241,6 +277,10 @@ describe('openModel on disk', () => {
     expect(await quantized.tensor(name)).toEqual(await original.tensor(name));
     expect(await codeOf(openModel(directorySource(join(root, 'out')), { dtype: 'f32' }))).toBe('unsupported-dtype');
     expect(await codeOf(openModel(directorySource(join(root, 'nowhere'))))).toBe('missing-file');
+    const shard = join(root, 'out', 'shard-00000.bin');
+    const bytes = await readFile(shard);
+    await writeFile(shard, bytes.with(bytes.length >> 1, (bytes[bytes.length >> 1] ?? 0) ^ 1));
+    expect(await codeOf((await openModel(directorySource(join(root, 'out')))).tensor(name))).toBe('hash-mismatch');
     expect(await codeOf(directorySource(root).read('../etc'))).toBe('malformed');
     expect(await codeOf(directorySource(join(root, 'out')).read('tokenizer.json', 0, 10 ** 6))).toBe('truncated');
   });

@@ -3,13 +3,15 @@ import { ModelFileError } from './error.ts';
 import { type ManifestTensor, type ModelManifest, readManifest, type Segment } from './manifest.ts';
 import { readExactly, sizeOf } from './read-file.ts';
 import { createSha256 } from './sha256.ts';
+import type { Shard } from './shard-writer.ts';
 import type { FileSource } from './source.ts';
 import { readTokenizer } from './tokenizer-file.ts';
 import { type Transfer, transferMeter } from './transfer.ts';
 
 /**
- * Opens a model directory: model.json, shards, tokenizer.json. Checks that every file is there with its size; hashes
- * are checked by `verifyModelDirectory`. Throws ModelFileError as `readManifest`, and 'truncated' for a short shard.
+ * Opens a model directory: model.json, shards, tokenizer.json. Checks that every file is there with its size. A shard on disk is
+ * hashed before the first of its weights is given, which throws 'hash-mismatch' when it is damaged; of other sources, which hash what
+ * they download, `verifyModelDirectory` does so. Throws ModelFileError as `readManifest`, and 'truncated' for a short shard.
  */
 export async function openModelDirectory(
   source: FileSource,
@@ -17,10 +19,11 @@ export async function openModelDirectory(
   const manifest = await readManifest(source);
   await Promise.all(manifest.shards.map(({ file, bytes }) => checkSize(source, file, bytes)));
   const byName = new Map(manifest.tensors.map((tensor) => [tensor.name, tensor]));
+  const bytesOf: SegmentReader = readSegments(source, manifest, source.onDisk ? checkOnce(source) : async () => {});
   const slices = (name: string): AsyncGenerator<TensorSlice> => {
     const tensor = byName.get(name);
     if (!tensor) throw new ModelFileError('missing-tensor', 'model.json', `no tensor ${name} in ${source.label}`);
-    return readSlices(source, manifest, tensor);
+    return readSlices(bytesOf, tensor);
   };
   return {
     label: source.label,
@@ -47,12 +50,8 @@ export async function verifyModelDirectory(
   let before = 0;
   for (const { file, bytes, sha256 } of files) {
     await checkSize(source, file, bytes);
-    const got = await fileSha256(source, file, bytes, (done) => {
-      onProgress?.({ file, ...meter.update(before + done) });
-    });
-    if (got !== sha256) {
-      throw new ModelFileError('hash-mismatch', file, `got sha256 ${got}, expected ${sha256}; download the file again`);
-    }
+    const onBytes = (done: number) => onProgress?.({ file, ...meter.update(before + done) });
+    await checkHash(source, { file, bytes, sha256 }, onBytes);
     before += bytes;
   }
   return manifest;
@@ -75,6 +74,27 @@ export async function fileSha256(
   return hash.hex();
 }
 
+async function checkHash(
+  source: FileSource,
+  { file, bytes, sha256 }: Shard,
+  onBytes?: (done: number) => void,
+): Promise<void> {
+  const got = await fileSha256(source, file, bytes, onBytes);
+  if (got === sha256) return;
+  throw new ModelFileError('hash-mismatch', file, `got sha256 ${got}, expected ${sha256}; download the file again`);
+}
+
+/** `checkHash` of each file until it has passed once. */
+function checkOnce(source: FileSource): (shard: Shard) => Promise<void> {
+  const checks = new Map<string, Promise<void>>();
+  return (shard) => {
+    const check = checks.get(shard.file) ?? checkHash(source, shard);
+    checks.set(shard.file, check);
+    check.catch(() => checks.delete(shard.file));
+    return check;
+  };
+}
+
 async function checkSize(source: FileSource, file: string, bytes: number): Promise<void> {
   const got = await sizeOf(source, file);
   if (got === bytes) return;
@@ -82,11 +102,7 @@ async function checkSize(source: FileSource, file: string, bytes: number): Promi
   throw new ModelFileError(code, file, `got ${got} bytes, expected ${bytes}; download the file again`);
 }
 
-async function* readSlices(
-  source: FileSource,
-  manifest: ModelManifest,
-  tensor: ManifestTensor,
-): AsyncGenerator<TensorSlice> {
+async function* readSlices(bytesOf: SegmentReader, tensor: ManifestTensor): AsyncGenerator<TensorSlice> {
   const { dtype, shape } = tensor;
   const [rows = 0, cols = 1] = shape;
   const rowBytes = dtype === 'int8' ? cols : 4 * cols;
@@ -95,38 +111,42 @@ async function* readSlices(
   const scale = new Uint8Array(dtype === 'int8' ? step * 4 : 0);
   for (let row = 0; row < rows; row += step) {
     const count = Math.min(step, rows - row);
-    await readRange(source, manifest, tensor.data, row * rowBytes, data.subarray(0, count * rowBytes));
+    await bytesOf(tensor.data, row * rowBytes, data.subarray(0, count * rowBytes));
     if (dtype === 'f32') {
       yield { dtype, shape, row, rows: count, data: new Float32Array(data.buffer, 0, count * cols) };
       continue;
     }
-    await readRange(source, manifest, tensor.scale ?? [], row * 4, scale.subarray(0, count * 4));
+    await bytesOf(tensor.scale ?? [], row * 4, scale.subarray(0, count * 4));
     const q = new Int8Array(data.buffer, 0, count * cols);
     yield { dtype, shape: [rows, cols], row, rows: count, q, scale: new Float32Array(scale.buffer, 0, count) };
   }
 }
 
 /** Fills `into` with the bytes from `start` on of what the segments hold together. */
-async function readRange(
+type SegmentReader = (segments: readonly Segment[], start: number, into: Uint8Array<ArrayBuffer>) => Promise<void>;
+
+/** `check` is asked for a shard before its bytes are read. */
+function readSegments(
   source: FileSource,
   manifest: ModelManifest,
-  segments: readonly Segment[],
-  start: number,
-  into: Uint8Array<ArrayBuffer>,
-): Promise<void> {
-  const end = start + into.byteLength;
-  let before = 0;
-  for (const { shard, offset, bytes } of segments) {
-    const from = Math.max(start, before);
-    const to = Math.min(end, before + bytes);
-    if (from < to) {
-      const file = manifest.shards[shard]?.file ?? '';
-      const target = into.subarray(from - start, to - start);
-      const got = await readExactly(source, file, offset + from - before, offset + to - before, target);
-      if (got.buffer !== target.buffer) target.set(got);
+  check: (shard: Shard) => Promise<void>,
+): SegmentReader {
+  return async (segments, start, into) => {
+    const end = start + into.byteLength;
+    let before = 0;
+    for (const { shard: index, offset, bytes } of segments) {
+      const from = Math.max(start, before);
+      const to = Math.min(end, before + bytes);
+      const shard = manifest.shards[index];
+      if (from < to && shard) {
+        await check(shard);
+        const target = into.subarray(from - start, to - start);
+        const got = await readExactly(source, shard.file, offset + from - before, offset + to - before, target);
+        if (got.buffer !== target.buffer) target.set(got);
+      }
+      before += bytes;
     }
-    before += bytes;
-  }
+  };
 }
 
 function segmentBytes(segments: readonly Segment[]): number {

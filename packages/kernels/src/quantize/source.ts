@@ -2,6 +2,8 @@
 export interface FileSource {
   /** For messages: where the files are. */
   readonly label: string;
+  /** Whether the files are on this machine's disk, so that reading them twice costs little. */
+  readonly onDisk?: boolean;
   /** Size in bytes, or undefined when there is no such file. */
   size(name: string): Promise<number | undefined>;
   /**
