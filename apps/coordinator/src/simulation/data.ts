@@ -46,7 +46,7 @@ export interface ExperimentData {
 
 /**
  * Reads, samples and tokenises the data of an experiment. What cannot be used is told to `onNotice`. Throws FlError
- * 'invalid' when nothing is left, and what the reader of the file throws.
+ * 'invalid' when nothing is left or a seed's rows cannot be dealt, and what the reader of the file throws.
  */
 export async function readExperimentData(
   config: ExperimentConfig,
@@ -57,12 +57,13 @@ export async function readExperimentData(
   const how = await text.opened(config.run);
   const { heldOut, seed } = config.data;
   const column = config.partition.kind === 'column' ? config.partition.column : undefined;
-  const read = (source: SourceSettings, name: string) =>
+  const read = (source: SourceSettings, name: string, column?: string) =>
     readSource(source, { config, open, onNotice, column, seed: `${seed}/${name}` });
+  // Held-out rows of their own are never dealt, and need not have what rows are dealt by.
   const held: TaskRows[] = heldOut && 'from' in heldOut ? [await read(heldOut, 'held-out')] : [];
   const trained: TaskRows[] = [];
   for (const [i, source] of config.data.train.entries()) {
-    const rows = await read(source, `train/${i}`);
+    const rows = await read(source, `train/${i}`, column);
     if (!(heldOut && 'share' in heldOut)) trained.push(rows);
     else {
       const apart = splitOff(rows, heldOut.share, `${seed}/share/${i}`);
@@ -90,7 +91,14 @@ export async function readExperimentData(
   const set = held.length > 0 ? heldOutSet(joined(held), how, tokenizer) : null;
   const clients = config.data.train.map((source) => source.clients);
   const sha256 = dataHash({ train, sources, heldOut: set }, clients);
-  return { train, sources, heldOut: set, overlappingRows, sha256 };
+  const data = { train, sources, heldOut: set, overlappingRows, sha256 };
+  requireDealable(data, config);
+  return data;
+}
+
+/** Before the model is loaded: every cell of a seed whose rows cannot be dealt would fail. */
+function requireDealable(data: ExperimentData, config: ExperimentConfig): void {
+  for (const seed of config.seeds) dealRows(data, config, seed);
 }
 
 const nothingLeft = (left: number): string =>
