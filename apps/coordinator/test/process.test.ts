@@ -1,6 +1,10 @@
-import { readFileSync } from 'node:fs';
-import type { RunView } from '@cotune/fl-core';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { decodeVector, encodeVector, type RunView, sha256Hex } from '@cotune/fl-core';
+import { adapterLayout, initAdapter, openModelDirectory, peftFiles } from '@cotune/kernels';
+import { directorySource } from '@cotune/kernels/node';
 import { describe, expect, it } from 'vitest';
+import { assets } from '../src/demo/assets.ts';
 import {
   connectedTo,
   demoShard,
@@ -8,6 +12,7 @@ import {
   joinRun,
   newDirectory,
   serve,
+  startServing,
   until,
   useProcesses,
   writeTo,
@@ -57,6 +62,18 @@ function spellings(text: string): Map<string, Buffer> {
   return found;
 }
 
+/** A PEFT directory of the demo model whose adapter is no fresh one: its B is not zero. */
+async function peftOfDemo() {
+  const lora = { rank: 4, alpha: 8, dropout: 0, targets: ['q_proj' as const, 'v_proj' as const] };
+  const { config } = await openModelDirectory(directorySource(assets.demoModel()));
+  const layout = adapterLayout(config, lora);
+  const vector = initAdapter(layout, 5).map((w, i) => w + 0.1 * Math.sin(i));
+  const directory = newDirectory('adapter');
+  for (const [name, content] of Object.entries(peftFiles(layout, vector, { baseModel: 'demo' })))
+    writeFileSync(join(directory, name), content);
+  return { directory, vector, lora };
+}
+
 describe('processes', { timeout: 240_000 }, () => {
   let undisturbed = '';
 
@@ -100,26 +117,69 @@ describe('processes', { timeout: 240_000 }, () => {
     for (const one of [ada, bob]) expect(one.steps().map((row) => JSON.parse(row).step)).toEqual([1, 2, 1, 2]);
   });
 
+  it('serve --adapter lets its run start from a PEFT directory, and refuses one of another shape', async () => {
+    const { directory, vector, lora } = await peftOfDemo();
+    const adapter = join(directory, 'adapter_model.safetensors');
+    const served = await serve(newDirectory('serve'), { participants: 1, config: { lora }, adapter });
+    const { run } = (await (await fetch(`${served.url}/api${served.joinPath}`)).json()) as { run: RunView };
+    expect(run.config.startAdapter).toBe(sha256Hex(encodeVector(vector, { dtype: 'f32', round: 0 })));
+    const ada = joinRun(`${served.url}${served.joinPath}`, {
+      name: 'Ada',
+      data: demoShard(1),
+      directory: newDirectory('Ada'),
+    });
+    await finished(ada);
+    const response = await fetch(`${served.url}/api/adapters/${ada.result().adapter_sha256}`);
+    const end = decodeVector(new Uint8Array(await response.arrayBuffer())).vector;
+    const farthest = end.reduce((most, w, i) => Math.max(most, Math.abs(w - (vector[i] ?? Number.NaN))), 0);
+    expect(farthest).toBeGreaterThan(0);
+    expect(farthest).toBeLessThan(0.02); // four steps of AdamW at 1e-3 at most; the vector's values reach 0.1 and more
+
+    const misfit = startServing(newDirectory('serve'), {
+      participants: 1,
+      config: { lora: { ...lora, rank: 8 } },
+      adapter: directory,
+    });
+    expect(await misfit.ended).toBe(1);
+    expect(misfit.stderr()).toContain('has rank 4, alpha 8, targets q_proj, v_proj; the run has rank 8, alpha 8,');
+  });
+
   it('a participant killed in mid-round goes on at its step, and the run ends with the same adapter', async () => {
     const config = { rounds: 1, steps: 6 };
     const directory = newDirectory('Ada');
     const person = { name: 'Ada', data: demoShard(1), directory };
     const served = await serve(newDirectory('serve'), { participants: 1, config });
-    const killed = joinRun(`${served.url}${served.joinPath}`, { ...person, log: 'killed.jsonl' });
+    const killed = joinRun(`${served.url}${served.joinPath}`, person);
     await until(() => killed.steps().length >= 3);
     killed.kill('SIGKILL');
     expect(await killed.ended).toBe('SIGKILL');
 
-    const again = joinRun(`${served.url}${served.joinPath}`, { ...person, log: 'again.jsonl' });
+    const before = killed.steps();
+    const again = joinRun(`${served.url}${served.joinPath}`, person);
     await finished(again);
     const resumed = Number(/going on after step (\d)/.exec(again.stderr())?.[1]);
-    expect(resumed).toBeGreaterThanOrEqual(killed.steps().length - 1); // at most one step is lost
-    expect(again.steps().map((row) => JSON.parse(row).step)).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(resumed).toBeGreaterThanOrEqual(before.length - 1); // at most one step is lost
+    expect(again.steps().slice(0, before.length)).toEqual(before); // the same log was appended to
+    const told = again.steps().slice(before.length);
+    expect(told.map((row) => JSON.parse(row).step)).toEqual([1, 2, 3, 4, 5, 6]);
 
     const other = await serve(newDirectory('serve'), { participants: 1, config });
     const alone = joinRun(`${other.url}${other.joinPath}`, { ...person, directory: newDirectory('Ada') });
     await finished(alone);
     expect(again.result().adapter_sha256).toBe(alone.result().adapter_sha256);
+  });
+
+  it('a participant that is stopped by Ctrl-C ends with 130 and says so', async () => {
+    const served = await serve(newDirectory('serve'), { participants: 2 });
+    const one = joinRun(`${served.url}${served.joinPath}`, {
+      name: 'Ada',
+      data: demoShard(1),
+      directory: newDirectory('Ada'),
+    });
+    await until(async () => (await connectedTo(served.url)) === 1);
+    one.kill('SIGINT');
+    expect(await one.ended).toBe(130);
+    expect(one.result()).toMatchObject({ accepted: 0, stopped: true });
   });
 
   it('a participant killed in mid-upload sends only the missing chunks, and does not train again', async () => {

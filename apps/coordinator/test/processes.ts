@@ -100,15 +100,20 @@ const TINY: Omit<RunConfigInput, 'name' | 'participants'> = {
 /** `cotune serve --demo` with a run of two rounds of two steps; the same data directory again takes it up again. */
 export async function serve(
   dataDir: string,
-  options: { participants: number; port?: number; config?: Partial<RunConfigInput> },
+  options: { participants: number; port?: number; config?: Partial<RunConfigInput>; adapter?: string },
 ): Promise<ServedRun> {
-  const config = { ...TINY, name: 'processes', participants: { min: options.participants }, ...options.config };
-  const run = writeTo(dataDir, 'run.json', JSON.stringify(config));
-  const args = ['serve', '--demo', '--port', String(options.port ?? 0), '--data-dir', dataDir, '--run', run];
-  const process = cotune(args);
+  const process = startServing(dataDir, options);
   await until(() => process.stderr().includes('join link:'));
   const link = new URL(process.stderr().match(/join link: (\S+)/)?.[1] ?? '');
   return { process, url: link.origin, port: Number(link.port), joinPath: link.pathname };
+}
+
+/** The same without waiting until it serves. */
+export function startServing(dataDir: string, options: Parameters<typeof serve>[1]): CotuneProcess {
+  const config = { ...TINY, name: 'processes', participants: { min: options.participants }, ...options.config };
+  const run = writeTo(dataDir, 'run.json', JSON.stringify(config));
+  const args = ['serve', '--demo', '--port', String(options.port ?? 0), '--data-dir', dataDir, '--run', run];
+  return cotune([...args, ...(options.adapter === undefined ? [] : ['--adapter', options.adapter])]);
 }
 
 /** `cotune join` with its state and log in a directory of its own. */
