@@ -88,6 +88,18 @@ describe('preference pairs', () => {
     expect.soft(await audit(admin)).toEqual([]);
     expect(tabs.flatMap(({ wrong }) => wrong)).toEqual([]);
     for (const { context } of tabs) await context.close();
+
+    // The next run can go on from there, and measure against it.
+    const sent: string[] = [];
+    admin.on('websocket', (socket) => socket.on('framesent', ({ payload }) => sent.push(String(payload))));
+    await newRun(
+      'Preferences again',
+      {},
+      { Task: 'dpo', 'First adapter': hashes[0] ?? '', 'Rewards against': 'start' },
+    );
+    const created = sent.find((frame) => frame.includes('Preferences again'));
+    expect(created).toContain(`"startAdapter":"${hashes[0]}"`);
+    expect(created).toContain('"reference":"start"');
   });
 });
 
