@@ -1,5 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -177,7 +187,11 @@ describe('bad input is one sentence on stderr and exit 1', () => {
       args: train('--data', file('useless.jsonl', '{"a": 1}\n')),
       says: /no usable training row/,
     }),
-    'neither data nor tokens': () => ({ args: train(), says: /either --data or --tokens/ }),
+    'a device for a data file': () => ({ args: train('--data', '/dev/null'), says: /\/dev\/null is no regular file/ }),
+    'a directory for a data file': () => ({
+      args: train('--data', temp),
+      says: /is a directory, expected a data file/,
+    }),
     'unsupported architecture': () => ({
       args: [
         'quantize',
@@ -234,6 +248,14 @@ describe('bad input is one sentence on stderr and exit 1', () => {
       args: serve('--evaluation', file('held-out.jsonl', '{"instruction": "only"}\n')),
       says: /no usable row or preference pair to evaluate on in .*held-out\.jsonl/,
     }),
+    'two held-out files of one name': () => ({
+      args: serve('--evaluation', file('held.jsonl', ''), '--evaluation', file('held.csv', '')),
+      says: /held\.csv would have the id "held", as has .*held\.jsonl: rename one of them/,
+    }),
+    'a data directory where nothing can be made': () => ({
+      args: serve('--data-dir', '/proc/cotune/data'),
+      says: /cannot write to \/proc\/cotune\/data: /,
+    }),
     'a damaged database': () => {
       mkdirSync(join(temp, 'damaged-data'));
       file('damaged-data/cotune.db', 'these bytes are no database'.repeat(200));
@@ -260,7 +282,27 @@ describe('bad input is one sentence on stderr and exit 1', () => {
     });
   }
 
+  it('output that cannot be written is one of them, and whoever closes the pipe has read enough', () => {
+    const full = openSync('/dev/full', 'w');
+    const { status, stderr } = spawnSync(process.execPath, [cli, 'datasets', '--json'], {
+      encoding: 'utf8',
+      stdio: ['ignore', full, 'pipe'],
+    });
+    expect(stderr).toMatch(/^cotune: cannot write to standard output: ENOSPC.*\n$/);
+    expect(status).toBe(1);
+    const closed = spawnSync('bash', [
+      '-c',
+      `"$0" "$1" datasets | true; exit "\${PIPESTATUS[0]}"`,
+      process.execPath,
+      cli,
+    ]);
+    expect(String(closed.stderr)).toBe('');
+    expect(closed.status).toBe(0);
+  });
+
   it('bad usage is exit 2', () => {
+    const neither = cotune(train());
+    expect(neither).toMatchObject({ code: 2, errors: ['cotune: give either --data or --tokens'] });
     expect(cotune(['train', '--model', demoModel, '--steps', 'many']).code).toBe(2);
     expect(cotune(['generate']).code).toBe(2);
     expect(cotune(['fly']).code).toBe(2);
