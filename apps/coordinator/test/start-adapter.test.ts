@@ -204,6 +204,29 @@ test('a simulation from an adapter ends with the bits of the live run; everyone 
   const drawn = await simulated('later', join(directory, 'adapter_model.safetensors'), late);
   expect(drawn.failed).toEqual([]);
   expect(Math.min(...(drawn.results[0]?.client_steps ?? [0]))).toBeGreaterThan(0);
+  const lines = readFileSync(join(root, 'later', 'fedavg-seed1', 'metrics.jsonl'), 'utf8')
+    .trim()
+    .split('\n');
+  const down = lines.map((line): number => JSON.parse(line).bytes_down).reduce((sum, bytes) => sum + bytes, 0);
+  expect(down).toBe((4 + 1) * encodeVector(lively(), { dtype: 'f32', round: 0 }).byteLength);
+});
+
+test('a simulation from an adapter that is stopped in any round goes on to the same bits', async () => {
+  const directory = await peftDirectory(lively());
+  const whole = await simulated('whole', directory);
+  for (const steps of [1, 2 * PLAN.steps + 1]) {
+    const out = `stopped-${steps}`;
+    const abort = new AbortController();
+    let taken = 0;
+    const onStep = (_: unknown, { lossNats }: { lossNats: number | null }) => {
+      if (lossNats !== null && ++taken === steps) abort.abort();
+    };
+    const stopped = await simulated(out, directory, {}, { stop: abort.signal, onStep, checkpointEveryMs: 0 });
+    expect(stopped).toMatchObject({ stopped: true, left: ['fedavg-seed1'] });
+    const { results } = await simulated(out, directory);
+    expect(results[0]?.adapter_sha256).toBe(whole.results[0]?.adapter_sha256);
+    expect(results[0]?.held_out).toEqual(whole.results[0]?.held_out);
+  }
 });
 
 test('a simulation refuses an adapter that is not the one it began with, or does not fit', async () => {

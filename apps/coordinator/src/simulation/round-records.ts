@@ -1,4 +1,11 @@
-import { algorithmOf, encodedBytes, type RoundSummary, type RunState, roundLearningRate } from '@cotune/fl-core';
+import {
+  algorithmOf,
+  encodedBytes,
+  type RoundSummary,
+  type RunState,
+  referenceAdapter,
+  roundLearningRate,
+} from '@cotune/fl-core';
 import type { CellResult, RoundRecord } from './records.ts';
 
 /** The lines of `metrics.jsonl` that a run's state amounts to; the same after a restart. `length`: values of an adapter. */
@@ -73,13 +80,23 @@ function recordOf(summary: RoundSummary, state: RunState, length: number): Round
         : null,
     held_out: summary.evaluation,
     bytes_up: received.reduce((sum, { bytes }) => sum + bytes, 0),
-    bytes_down: summary.sampled.length * down,
+    bytes_down: summary.sampled.length * down + referenceBytes(summary, state),
     update_norms: received.map(({ updateNorm }) => updateNorm),
     kept: summary.kept,
     note: summary.note,
     adapter_sha256: summary.adapterSha256,
     seconds: ((summary.publishedAtMs ?? summary.startedAtMs) - summary.startedAtMs) / 1000,
   };
+}
+
+/** Bytes of DPO's reference adapter that went to clients: once to each, unless the first one that it was offered is the reference. */
+function referenceBytes({ round, sampled }: RoundSummary, state: RunState): number {
+  const reference = referenceAdapter(state);
+  const before = state.history.filter((summary) => summary.round < round);
+  if (!reference || before.every(({ adapterSha256 }) => (adapterSha256 ?? reference.sha256) === reference.sha256))
+    return 0;
+  const newcomers = sampled.filter((one) => !before.some((summary) => summary.sampled.includes(one)));
+  return newcomers.length * reference.bytes;
 }
 
 /** null without values, or where one of them is not a finite number. */
