@@ -1,5 +1,6 @@
-import { decodeVector, encodeVector, type LocalTrainer, sha256Hex } from '@cotune/fl-core';
+import { decodeVector, encodeVector, type LocalTrainer, type ParticipantStorage, sha256Hex } from '@cotune/fl-core';
 import { expect, test } from 'vitest';
+import type { Clock } from '../src/clock.ts';
 import { fileStorage } from '../src/participant/storage.ts';
 import {
   joinRun,
@@ -26,6 +27,53 @@ function once(trainer: LocalTrainer): LocalTrainer {
   return { train: (job) => (calls++ === 0 ? trainer.train(job) : new Promise(() => {})) };
 }
 
+/** A storage whose owner can be killed: what is under way ends, and nothing that its owner still asks for happens. */
+function mortal(storage: ParticipantStorage): { storage: ParticipantStorage; kill(): Promise<void> } {
+  let dead = false;
+  const underWay = new Set<Promise<unknown>>();
+  const living = <T>(act: () => Promise<T>): Promise<T> => {
+    if (dead) return new Promise(() => {});
+    const done = act();
+    underWay.add(done);
+    done.catch(() => undefined).finally(() => underWay.delete(done));
+    return done;
+  };
+  return {
+    storage: {
+      get: (key) => living(() => storage.get(key)),
+      set: (key, value) => living(() => storage.set(key, value)),
+      delete: (key) => living(() => storage.delete(key)),
+    },
+    async kill() {
+      dead = true;
+      await Promise.allSettled(underWay);
+    },
+  };
+}
+
+/** Stands still until it is told that time has passed, so that no deadline depends on how busy the machine is. */
+function standingClock(): Clock & { pass(ms: number): void } {
+  let nowMs = Date.now();
+  const timers = new Set<{ readonly atMs: number; fire(): void }>();
+  return {
+    now: () => nowMs,
+    at(atMs, fire) {
+      const timer = { atMs, fire };
+      timers.add(timer);
+      return () => timers.delete(timer);
+    },
+    pass(ms) {
+      nowMs += ms;
+      for (const timer of [...timers].filter(({ atMs }) => atMs <= nowMs)) {
+        timers.delete(timer);
+        timer.fire();
+      }
+    },
+  };
+}
+
+const GRACE_MS = 2500;
+
 const settled = (person: TestParticipant) =>
   expect.poll(() => person.activities.some((activity) => activity.kind === 'uploaded'), PATIENT).toBe(true);
 
@@ -35,23 +83,25 @@ const KEPT_MOMENTS: Config = { algorithm: { id: 'fedavg' }, optimizerState: 'kep
 
 /** Three rounds of Ada and of Bob, who is killed after the first; `storage` says where his successor looks, if there is one. */
 async function withBobKilled(storage: 'kept' | 'lost' | null, config: Config = SCAFFOLD) {
-  const coordinator = await start();
+  const clock = standingClock();
+  const coordinator = await start({ clock });
   const { runId, token } = await openRun(coordinator, {
     ...config,
     rounds: ROUNDS,
     participants: { min: storage === null ? 1 : 2 },
-    graceMs: 2500,
+    graceMs: GRACE_MS,
     autoStart: false,
   });
   const ada = joinRun(coordinator, token, { name: 'Ada', examples: EXAMPLES });
   await expect.poll(() => ada.resumeToken(), PATIENT).toBeDefined();
   const directory = await newDataDir();
+  const bobs = mortal(fileStorage(directory));
   const trainer = seededTrainer('Bob');
   const bob = joinRun(coordinator, token, {
     name: 'Bob',
     examples: EXAMPLES,
     trainer: once(trainer),
-    storage: fileStorage(directory),
+    storage: bobs.storage,
     reconnection: false,
   });
   await expect.poll(() => bob.resumeToken(), PATIENT).toBeDefined();
@@ -60,8 +110,15 @@ async function withBobKilled(storage: 'kept' | 'lost' | null, config: Config = S
   const finished = untilRun(coordinator, runId);
   await coordinator.adminCall('run:start', { requestId: requestId(), runId });
   await settled(bob);
+  await bobs.kill();
   bob.socket.disconnect();
-  if (storage !== null) {
+  if (storage === null) {
+    // Nobody answers any more but Ada: when she has, the grace of each round passes.
+    for (let round = 1; round < ROUNDS; round++) {
+      await untilRun(coordinator, runId, (run) => run.round === round && run.roundPhase === 'closing');
+      clock.pass(GRACE_MS);
+    }
+  } else {
     joinRun(coordinator, resumeToken, {
       name: 'Bob',
       examples: EXAMPLES,
