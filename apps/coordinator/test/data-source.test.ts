@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -197,6 +197,22 @@ test('waits for a busy server, longer each time, and gives up with the place for
   await writeFile(path, BYTES);
   expect((await openDataSource('preset:code-alpaca', '/', options)).bytes.byteLength).toBe(BYTES.byteLength);
 });
+
+test.runIf(existsSync('/dev/full'))(
+  'names the file for which the disk has no room, and does not ask again',
+  async () => {
+    const { origin, requests } = await serve({ [presetUrl('code-alpaca')]: { bytes: BYTES } });
+    const directory = await temporary();
+    const file = join(directory, 'code-alpaca', 'code_alpaca_20k.json');
+    await mkdir(dirname(file), { recursive: true });
+    await symlink('/dev/full', `${file}.${process.pid}.part`);
+    const failing = openDataSource('preset:code-alpaca', '/', { directory, endpoint: origin, sleep });
+    await expect(failing).rejects.toThrow(`cannot write ${file}: ENOSPC`);
+    await expect(failing).rejects.toBeInstanceOf(UserError);
+    expect(requests).toHaveLength(1);
+    expect(existsSync(file)).toBe(false);
+  },
+);
 
 test('does not ask again for what is refused', async () => {
   const { origin, requests } = await serve({}, (_, request, response) => {

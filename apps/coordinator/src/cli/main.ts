@@ -82,6 +82,7 @@ function oneSentence(error: unknown): string {
   const system = error as NodeJS.ErrnoException;
   if (system.code === 'ENOENT' && system.path) return `no such file or directory: ${system.path}`;
   if (system.code === 'EACCES' && system.path) return `no permission to use ${system.path}`;
+  if (system.code === 'EISDIR') return `${system.path ?? 'what was given'} is a directory, expected a file`;
   if (system.code === 'EADDRINUSE')
     return `port ${(system as { port?: number }).port ?? ''} is already in use: choose another with --port`;
   return error.message.split('\n')[0] ?? error.message;

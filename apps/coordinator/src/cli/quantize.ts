@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { rmdir } from 'node:fs/promises';
 import { quantizeModel } from '@cotune/kernels';
 import { directorySink, directorySource } from '@cotune/kernels/node';
 import { Command } from 'commander';
@@ -33,6 +34,7 @@ export function quantizeCommand(): Command {
         throw new UserError(`${options.out} already holds a model directory: choose another --out or remove it`);
       }
       const from = await openFiles(options.from);
+      const isNew = !existsSync(options.out);
       await requireWritable(options.out);
       const bar = progressBar('quantising');
       const manifest = await quantizeModel(from, directorySink(options.out), {
@@ -40,7 +42,8 @@ export function quantizeCommand(): Command {
         resume: directorySource(options.out),
         ...(existsSync(options.from) ? {} : { source: from.label }),
         onProgress: bar.transfer,
-      }).catch((error: NodeJS.ErrnoException) => {
+      }).catch(async (error: NodeJS.ErrnoException) => {
+        if (isNew) await rmdir(options.out).catch(() => undefined); // stays where something was written
         if (error.syscall !== 'write' && error.syscall !== 'fsync') throw error;
         throw new UserError(`cannot write to ${options.out}: ${error.message}`); // which does not name the file
       });

@@ -87,7 +87,10 @@ export function withTrainOptions(command: Command): Command {
     )
     .option('--budget <GiB>', 'GPU memory to stay within', decimal(0.001))
     .option('--attention <kind>', 'flash, materialised, auto', oneOf(['flash', 'materialised', 'auto']), 'auto')
-    .option('--out <dir>', 'PEFT directory to write')
+    .option(
+      '--out <dir>',
+      'PEFT directory to write; stopped before its end, the same command goes on, with the same --steps or more',
+    )
     .option(
       '--log <file>',
       'JSONL, a row a step: step, loss, grad_norm, lr, tokens, ms; dpo: reward_margin, reward_accuracy',

@@ -64,7 +64,7 @@ async function download(path: string, url: string, etag: string | null, options:
       if (version) await finish(partial, path, url, version.etag);
       return;
     } catch (error) {
-      if (!(error instanceof PassingFailure)) throw error;
+      if (!(error instanceof PassingFailure)) throw asWriteFailure(error, path);
       failures = (await sizeOf(partial)) > before ? 1 : failures + 1;
       if (failures >= ATTEMPTS || existsSync(path)) throw error;
       const pauseMs = FIRST_PAUSE_MS * 2 ** failures;
@@ -72,6 +72,12 @@ async function download(path: string, url: string, etag: string | null, options:
       await sleep(pauseMs);
     }
   }
+}
+
+/** What the system says of a failed write names no file. */
+function asWriteFailure(error: unknown, path: string): unknown {
+  const { syscall, message } = error as NodeJS.ErrnoException;
+  return syscall === 'write' || syscall === 'fsync' ? new UserError(`cannot write ${path}: ${message}`) : error;
 }
 
 /** Receives what is missing of the partial file; undefined when the server says that `path` is still what it has. */
