@@ -83,3 +83,16 @@ test('a mistake in the configuration is said by the name of the setting', async 
     expect(process.stderr()).toContain(message);
   }
 });
+
+test('a simulation that diverged ends with 1, says why, and does so again', async () => {
+  const directory = newDirectory('diverged');
+  const run = { ...CONFIG.run, rounds: 1, steps: 1 };
+  const diverging = { ...CONFIG, run, algorithms: [{ id: 'fedadam', hyper: { eta: 1e38, tau: 1e-30 } }] };
+  const config = writeTo(directory, 'config.json', JSON.stringify(diverging));
+  for (const _ of ['run', 'found done']) {
+    const process = cotune(['simulate', config, '--out', join(directory, 'out'), '--json']);
+    expect(await process.ended, process.stderr()).toBe(1);
+    expect(process.stderr()).toContain('fedadam-seed3 diverged: 1 of 1 rounds kept the model');
+    expect(JSON.parse(process.stdout())).toMatchObject({ diverged: ['fedadam-seed3'], failed: [], left: [] });
+  }
+});
