@@ -248,6 +248,16 @@ describe('cotune train --out', () => {
     expect(result).toEqual({});
   });
 
+  it('names the step that diverged as the log counts it, and leaves no checkpoint in the way of a lower rate', () => {
+    const out = join(temp, 'diverged');
+    const log = join(temp, 'diverged.jsonl');
+    const args = ['--data', row(), '--lr', '1e30', '--steps', '9', '--batch', '1', '--out', out, '--log', log];
+    const { code, stderr } = train(args);
+    expect(code).toBe(1);
+    expect(stderr).toContain(`cotune: step ${logOf(log).length + 1}: `);
+    expect(existsSync(join(out, 'checkpoint'))).toBe(false);
+  });
+
   it('stops by Ctrl-C with 130, keeps its checkpoint from other work, and goes on to other numbers of steps', async () => {
     const other = join(temp, 'other-model');
     const out = join(temp, 'changed');

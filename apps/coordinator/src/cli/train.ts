@@ -7,6 +7,7 @@ import {
   initAdapter,
   type LoraConfig,
   type Model,
+  ModelError,
   type ModelSource,
   type TokenizedExample,
 } from '@cotune/kernels';
@@ -55,7 +56,7 @@ async function runTrain(options: TrainOptions, command: Command): Promise<void> 
   const seen = createSummary();
   const weights = await weightsIdentity(options.model, source);
   const checkpoint = options.out === undefined ? undefined : storageSlot(fileStorage(options.out), 'checkpoint');
-  const trained = await task.train(host, {
+  const training = task.train(host, {
     weights: start.vector,
     order,
     store: checkpoint,
@@ -70,6 +71,11 @@ async function runTrain(options: TrainOptions, command: Command): Promise<void> 
       log.write(logRow(step, options.lr));
       bar.update(step.step + 1, options.steps, seen.note(), seen.secondsLeft(options.steps));
     },
+  });
+  const trained = await training.catch(async (error: unknown) => {
+    // From there the same settings only diverge again, and others cannot go on.
+    if (error instanceof ModelError && error.code === 'diverged') await checkpoint?.delete();
+    throw error;
   });
   bar.end();
   interrupt.off();

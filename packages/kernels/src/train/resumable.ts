@@ -156,7 +156,10 @@ async function resume<Record>(
       await writer.flush();
       return { adapter: new Float32Array(point.adapter), optimizer: point.optimizer };
     } catch (error) {
-      if (!isLoss(error) || ++losses >= MAX_LOSSES) throw error;
+      if (!isLoss(error) || ++losses >= MAX_LOSSES) {
+        await writer.flush(); // what the caller then does to the store is the last that happens to it
+        throw error;
+      }
       await host.reopen(error);
       onRecovered?.(error, point.step);
     }
