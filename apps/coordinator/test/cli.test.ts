@@ -113,6 +113,15 @@ describe('cotune', () => {
     expect(['positive', 'negative', 'neutral']).toContain((tuned.text as string).trim());
     expect(tuned.token_ids).not.toEqual(base.token_ids);
 
+    // A shape given beside the adapter has to be the adapter's own.
+    const further = train('--data', demoShard, '--steps', '1', '--adapter', out, '--rank', '8', '--targets');
+    const other = cotune([...further, 'q,v']);
+    expect(other.code).toBe(2);
+    expect(other.stderr).toContain('--targets: got q_proj,v_proj, but');
+    expect(other.stderr).toContain('has q_proj,up_proj,v_proj; leave --targets out');
+    const same = cotune([...further, 'v,q,up']);
+    expect(same.code, same.stderr).toBe(0);
+
     const copied = join(temp, 'exported');
     expect(cotune(['export', '--model', demoModel, '--adapter', out, '--out', copied]).code).toBe(0);
     const weights = 'adapter_model.safetensors';

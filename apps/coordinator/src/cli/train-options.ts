@@ -1,5 +1,5 @@
 import { TEMPLATE_CHOICES, type TemplateChoice } from '@cotune/fl-core';
-import { type LoraTarget, PRECISIONS, type TrainerOptions } from '@cotune/kernels';
+import { type LoraConfig, type LoraTarget, PRECISIONS, type TrainerOptions } from '@cotune/kernels';
 import type { Command } from 'commander';
 import { type Columns, columnMap, MAP_HELP } from './column-map.ts';
 import type { WeightDtype } from './model.ts';
@@ -100,19 +100,28 @@ export function withTrainOptions(command: Command): Command {
 }
 
 /** Refuses combinations that would silently mean something else. Throws UsageError. */
-export function checkTrainOptions(options: TrainOptions, command: Command): void {
-  const { data, map, tokens, adapter, task, beta, promptSeq } = options;
+export function checkTrainOptions(options: TrainOptions): void {
+  const { data, map, tokens, task, beta, promptSeq } = options;
   if ((data === undefined) === (tokens === undefined)) throw new UsageError('give either --data or --tokens');
   if (tokens !== undefined && map !== undefined) throw new UsageError('--map is of --data: tokens have no columns');
-  const shape = ['rank', 'alpha', 'targets'].find((name) => command.getOptionValueSource(name) === 'cli');
-  if (adapter !== undefined && shape)
-    throw new UsageError(`--${shape} is of a new adapter: that of --adapter keeps its own`);
   if (task === 'dpo') return;
   for (const [name, value] of [
     ['--beta', beta],
     ['--prompt-seq', promptSeq],
   ] as const) {
     if (value !== undefined) throw new UsageError(`${name} is of preference pairs: add --task dpo`);
+  }
+}
+
+/** Refuses a shape given beside --adapter that is not the adapter's own. Throws UsageError. */
+export function checkAdapterShape(options: TrainOptions, found: LoraConfig, command: Command): void {
+  for (const name of ['rank', 'alpha', 'targets'] as const) {
+    if (command.getOptionValueSource(name) !== 'cli') continue;
+    const [got, expected] = [options[name], found[name]].map((value) =>
+      Array.isArray(value) ? [...value].sort().join(',') : String(value),
+    );
+    if (got !== expected)
+      throw new UsageError(`--${name}: got ${got}, but ${options.adapter} has ${expected}; leave --${name} out`);
   }
 }
 

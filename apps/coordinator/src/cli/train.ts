@@ -18,7 +18,13 @@ import { writePeft } from './export.ts';
 import { loadOnGpu, openAdapter, openGpuFor, openModelFiles, parameterCount, weightsIdentity } from './model.ts';
 import { STATE_DIRECTORY } from './options.ts';
 import { note, printResult, progressBar, UserError } from './output.ts';
-import { checkTrainOptions, type TrainOptions, trainerOptions, withTrainOptions } from './train-options.ts';
+import {
+  checkAdapterShape,
+  checkTrainOptions,
+  type TrainOptions,
+  trainerOptions,
+  withTrainOptions,
+} from './train-options.ts';
 import { openTask, type TaskStep } from './train-task.ts';
 import { jsonLog, requireWritable } from './write-files.ts';
 
@@ -29,11 +35,11 @@ export function trainCommand(): Command {
 }
 
 async function runTrain(options: TrainOptions, command: Command): Promise<void> {
-  checkTrainOptions(options, command);
+  checkTrainOptions(options);
   if (options.out !== undefined) await requireWritable(options.out);
   const source = await openModelFiles(options.model, options.dtype);
   const task = await openTask(options, source);
-  const start = await startAdapter(options, source);
+  const start = await startAdapter(options, source, command);
   const count = options.steps * options.batch;
   const order = options.shuffle
     ? exampleOrder({ examples: task.rows, count, seed: options.seed })
@@ -206,9 +212,10 @@ async function requirePrecision(
   );
 }
 
-async function startAdapter(options: TrainOptions, source: ModelSource): Promise<StartAdapter> {
+async function startAdapter(options: TrainOptions, source: ModelSource, command: Command): Promise<StartAdapter> {
   if (options.adapter !== undefined) {
     const { config, vector } = await openAdapter(options.adapter, source);
+    checkAdapterShape(options, config, command);
     return { lora: { ...config, dropout: options.dropout }, vector };
   }
   const { rank, alpha, dropout, targets } = options;
